@@ -1,0 +1,1 @@
+//! One file a command. Flags, colours, exit codes live here and nowhere else.

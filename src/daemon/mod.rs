@@ -1,0 +1,1 @@
+//! Keeps time: polls Git, drives `sync`, shuts down.

@@ -1,0 +1,1 @@
+//! Controllers that execute Fleet's semantics: gather, decide, carry out, record.

@@ -1,0 +1,1 @@
+//! Hands on Git (gix): mirror, trees, signature evidence, credentials. Translates, never decides.

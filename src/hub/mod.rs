@@ -1,0 +1,1 @@
+//! Hands on a Kubernetes API (kube): connect, read, write. Translates, never decides.

@@ -1,0 +1,1 @@
+//! An embedded hub and its members in one process.

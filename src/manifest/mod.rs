@@ -1,0 +1,1 @@
+//! Bytes of a tree to typed manifests to a digest. Pure.

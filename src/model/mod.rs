@@ -1,0 +1,1 @@
+//! Our own small nouns, each checked once, at its door. No clock, no client, no async.

@@ -1,0 +1,1 @@
+//! What Fleet's hub agent decides: selection, snapshots, scheduling, works, placement status. Pure.

@@ -1,0 +1,1 @@
+//! Which resource snapshot index is this commit? Pure.

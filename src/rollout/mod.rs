@@ -1,0 +1,1 @@
+//! The staged update run state machine. Pure: `now` is an argument.

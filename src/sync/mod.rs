@@ -1,0 +1,1 @@
+//! One GitOps pass, decided from one reading of the world. Pure.

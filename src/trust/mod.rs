@@ -1,0 +1,1 @@
+//! May this commit release, may this approval count? Pure judgement over evidence.

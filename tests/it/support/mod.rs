@@ -1,0 +1,1 @@
+//! Shared test furniture: worlds, repositories, waiting on conditions.
