@@ -1,1 +1,6 @@
 //! A small Kubernetes API server. Knows Kubernetes, not Fleet.
+
+pub mod field;
+pub mod patch;
+pub mod schema;
+pub mod selector;
