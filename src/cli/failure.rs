@@ -1,0 +1,92 @@
+//! Errors as a person reads them: what failed, why, and what would help.
+
+use anyhow::Error;
+
+/// A hint that travels with an error to the edge, where it is printed last.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Hinted {
+    message: String,
+    hint: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Adds what would help to a failing result.
+pub(crate) trait OrHint<T> {
+    /// Says what was being attempted, and what to do when it fails.
+    fn or_hint(
+        self,
+        attempt: impl Into<String>,
+        hint: impl FnOnce() -> String,
+    ) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<Error>> OrHint<T> for Result<T, E> {
+    fn or_hint(
+        self,
+        attempt: impl Into<String>,
+        hint: impl FnOnce() -> String,
+    ) -> anyhow::Result<T> {
+        self.map_err(|error| {
+            let source = Some(Into::<Error>::into(error).into());
+            Hinted { message: attempt.into(), hint: hint(), source }.into()
+        })
+    }
+}
+
+/// Returns an error that says what is wrong and what to do.
+#[allow(dead_code)]
+pub(crate) fn hinted(message: impl Into<String>, hint: impl Into<String>) -> Error {
+    Hinted { message: message.into(), hint: hint.into(), source: None }.into()
+}
+
+/// Returns the error as text: the error, its causes indented, and the innermost hint after a blank line.
+pub(crate) fn render(error: &Error) -> String {
+    let mut text = format!("error: {}\n", first_lines_indented(&error.to_string()));
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        // Some libraries print their source inside their own message; say it once.
+        if !said.contains(&cause) {
+            text.push_str(&format!("  cause: {}\n", first_lines_indented(&cause)));
+        }
+        said = cause;
+    }
+    let hint = error
+        .chain()
+        .filter_map(|e| e.downcast_ref::<Hinted>())
+        .last()
+        .map(|hinted| hinted.hint.clone());
+    if let Some(hint) = hint {
+        text.push_str(&format!("\nhint: {hint}\n"));
+    }
+    text
+}
+
+fn first_lines_indented(message: &str) -> String {
+    message.trim_end().replace('\n', "\n    ")
+}
+
+/// Prints the error to stderr.
+pub(crate) fn print(error: &Error) {
+    anstream::eprint!("{}", render(error));
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn causes_follow_once_and_the_hint_comes_last() {
+        let error: anyhow::Result<()> = Err(anyhow!("permission denied"))
+            .context("cannot open `x`: permission denied")
+            .or_hint("cannot start the hub", || "choose another --data-dir".into());
+        assert_eq!(
+            render(&error.unwrap_err()),
+            "error: cannot start the hub\n  cause: cannot open `x`: permission denied\n\nhint: choose another --data-dir\n"
+        );
+    }
+}

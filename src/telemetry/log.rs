@@ -1,0 +1,38 @@
+//! Where log lines go, and which.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+/// How much to say when `RUST_LOG` is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Only what someone may care about tonight.
+    Warnings,
+    /// A rollout's turning points.
+    Turns,
+    /// Decisions and their inputs.
+    Decisions,
+}
+
+impl Verbosity {
+    /// Returns the filter: ours at the level asked for, the libraries' only when they warn.
+    const fn filter(self) -> &'static str {
+        match self {
+            Self::Warnings => "warn,kube=error,hyper=error",
+            Self::Turns => "warn,tidegate=info,kube=error",
+            Self::Decisions => "info,tidegate=debug,kube=warn",
+        }
+    }
+}
+
+/// Starts logging to stderr. `RUST_LOG` wins over `verbosity`. A second call changes nothing.
+pub fn start(verbosity: Verbosity) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(verbosity.filter()));
+    let colour = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false);
+    // Fails only when a subscriber is already there, as in tests that share a process.
+    let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
+}
