@@ -4,3 +4,6 @@ pub mod field;
 pub mod patch;
 pub mod schema;
 pub mod selector;
+
+#[cfg(test)]
+mod testing;

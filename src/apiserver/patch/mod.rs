@@ -11,7 +11,8 @@ pub enum PatchError {
     /// The patch itself is malformed: 400 `BadRequest`.
     #[error("{0}")]
     Malformed(String),
-    /// The patch is well formed but does not fit the object: 422, without a reason.
+    /// The patch is well formed but does not fit the object: 422 `Invalid`. kube-apiserver's message for it is "the
+    /// server rejected our request due to an error in our request", with this text as the cause.
     #[error("{0}")]
     Unprocessable(String),
     /// The patch is over a limit: 413 `RequestEntityTooLarge`.

@@ -5,7 +5,7 @@ use std::fmt;
 /// What is wrong with one field of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FieldError {
-    /// Where: `spec.stages[0].name`. Empty or `<nil>` for the object itself.
+    /// Where: `spec.stages[0].name`. `<nil>` for the object itself.
     pub path: String,
     /// What kind of fault, which becomes the reason of a Status cause.
     pub kind: FieldErrorKind,
@@ -92,6 +92,11 @@ impl FieldError {
         value: &serde_json::Value,
         text: &str,
     ) -> Self {
+        let value = match value {
+            serde_json::Value::String(text) => quote(text),
+            serde_json::Value::Number(n) => super::number::print(n),
+            other => other.to_string(),
+        };
         let mut detail = format!("{}: {value}", kind.announcement());
         if !text.is_empty() {
             detail.push_str(": ");
@@ -104,6 +109,13 @@ impl FieldError {
     #[must_use]
     pub fn required(path: impl Into<String>, text: &str) -> Self {
         Self::new(path, FieldErrorKind::Required, text)
+    }
+
+    /// `Too long: may not be more than MAX bytes`.
+    #[must_use]
+    pub fn too_long(path: impl Into<String>, max: u64) -> Self {
+        let bytes = if max == 1 { "byte" } else { "bytes" };
+        Self::new(path, FieldErrorKind::TooLong, &format!("may not be more than {max} {bytes}"))
     }
 
     /// `Forbidden: TEXT`.
@@ -128,7 +140,7 @@ impl FieldError {
         let text = if supported.is_empty() {
             String::new()
         } else {
-            let quoted: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+            let quoted: Vec<String> = supported.iter().map(|s| quote(s)).collect();
             format!("supported values: {}", quoted.join(", "))
         };
         Self::with_value(path, FieldErrorKind::NotSupported, value, &text)
@@ -142,3 +154,29 @@ impl fmt::Display for FieldError {
 }
 
 impl std::error::Error for FieldError {}
+
+/// Quotes as Go's `%q` does.
+pub(crate) fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{b}' => out.push_str("\\v"),
+            '\u{c}' => out.push_str("\\f"),
+            c if u32::from(c) < 0x80 && c.is_control() => {
+                out.push_str(&format!("\\x{:02x}", u32::from(c)));
+            }
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -4,44 +4,98 @@
 //! A [`Schema`] is compiled once from an OpenAPI v3 document and then shared; every operation walks the schema and the
 //! object together.
 
+mod cel;
+mod compile;
+mod defaults;
 mod error;
+mod format;
+mod identity;
+mod node;
+mod number;
+mod object_meta;
+mod prune;
+mod structural;
+mod validate;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use self::error::{FieldError, FieldErrorKind};
+pub(crate) use self::node::{ListType, Node, PatchHints, Types};
 
 /// A compiled structural schema of one kind in one version.
-#[derive(Debug, Default)]
-pub struct Schema {}
+#[derive(Debug)]
+pub struct Schema {
+    root: Node,
+}
 
 impl Schema {
     /// Compiles the `openAPIV3Schema` of a kind.
     ///
     /// # Errors
     /// Everything that makes the document no structural schema, worded and located as kube-apiserver does when a
-    /// CustomResourceDefinition is written. Paths start below `openAPIV3Schema`.
-    pub fn compile(_open_api_v3: &Value) -> Result<Schema, Vec<FieldError>> {
-        Ok(Schema::default())
+    /// CustomResourceDefinition is written. Paths start below `openAPIV3Schema`, without a leading dot.
+    pub fn compile(open_api_v3: &Value) -> Result<Schema, Vec<FieldError>> {
+        let errors = structural::check(open_api_v3);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Schema { root: compile::root(open_api_v3)? })
     }
 
     /// The schema that keeps and accepts everything (`x-kubernetes-preserve-unknown-fields` at the root).
     #[must_use]
     pub fn open() -> Schema {
-        Schema::default()
+        let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        Schema { root: compile::root(&open).unwrap_or_default() }
     }
 
     /// Drops the fields that the schema does not know and returns their paths (`spec.list[0].extra`), sorted.
-    pub fn prune(&self, _object: &mut Value) -> Vec<String> {
-        Vec::new()
+    pub fn prune(&self, object: &mut Value) -> Vec<String> {
+        prune::prune(&self.root, object)
     }
 
-    /// Fills absent fields that have a default, and drops `null` where the schema has a default but is not nullable.
-    pub fn apply_defaults(&self, _object: &mut Value) {}
+    /// Fills absent fields that have a default, replaces `null` by the default where the schema is not nullable, and
+    /// drops the other `null`s of fields that are not nullable.
+    pub fn apply_defaults(&self, object: &mut Value) {
+        defaults::drop_nulls(&self.root, object);
+        defaults::fill(&self.root, object);
+    }
 
     /// Everything that is wrong with `object`. With `old`, what was already wrong and did not change is forgiven
     /// (ratcheting, KEP-4008), and transition rules are evaluated.
     #[must_use]
-    pub fn validate(&self, _object: &Value, _old: Option<&Value>) -> Vec<FieldError> {
-        Vec::new()
+    pub fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        let mut errors = validate::check(&self.root, object, old);
+        // As upstream, lists that already had duplicates are not looked at again.
+        let duplicates = |of: &Value| identity::duplicates(&self.root, of);
+        if old.is_none_or(|old| duplicates(old).is_empty()) {
+            errors.extend(duplicates(object));
+        }
+        if self.root.rules_within {
+            if errors.iter().any(blocks_rules) {
+                errors.push(FieldError::invalid("<nil>", &Value::Null, RULES_NOT_CHECKED));
+            } else {
+                errors.extend(cel::evaluate(&self.root, object, old));
+            }
+        }
+        errors
+    }
+
+    /// The node of whole objects.
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
     }
 }
+
+/// Said instead of evaluating rules over a value whose shape is wrong.
+const RULES_NOT_CHECKED: &str = "some validation rules were not checked because the object was invalid; correct the \
+                                 existing errors to complete validation";
+
+/// Whether rules make no sense over an object with this error.
+fn blocks_rules(error: &FieldError) -> bool {
+    use FieldErrorKind as K;
+    matches!(error.kind, K::NotSupported | K::Required | K::TooLong | K::TooMany | K::TypeInvalid)
+}
+
+#[cfg(test)]
+mod tests;

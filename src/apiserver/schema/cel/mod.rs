@@ -1,0 +1,14 @@
+//! Validation rules in CEL (`x-kubernetes-validations`, KEP-2876).
+//!
+//! Rules are parsed once, when the schema is compiled. Evaluation walks only where rules are, and converts only those
+//! fields of `self` and `oldSelf` that a rule names.
+
+mod evaluate;
+mod rule;
+mod types;
+mod uses;
+mod value;
+
+pub(super) use self::evaluate::evaluate;
+pub(crate) use self::rule::Rule;
+pub(super) use self::rule::compile_rules;

@@ -1,0 +1,199 @@
+//! From JSON to the values that rules see.
+
+use std::{collections::HashMap, sync::Arc};
+
+use base64::Engine as _;
+use kube_cel::cel::{
+    Context, Value as CelValue,
+    objects::{Key, Map as CelMap},
+    parser::{Expression, Parser},
+};
+use serde_json::{Number, Value};
+
+use super::uses::Part;
+use crate::apiserver::schema::{
+    format::Format,
+    node::{Node, Types},
+};
+
+/// Words that a field name in CEL cannot be.
+const RESERVED: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
+/// The name of a field in CEL: `namespace` is `__namespace__`, `a-b` is `a__dash__b`.
+fn escape(name: &str) -> String {
+    if RESERVED.contains(&name) {
+        return format!("__{name}__");
+    }
+    name.replace('_', "__")
+        .replace('.', "__dot__")
+        .replace('-', "__dash__")
+        .replace('/', "__slash__")
+}
+
+/// The field that a name in CEL means.
+pub(super) fn unescape(name: &str) -> String {
+    if let Some(word) = name.strip_prefix("__").and_then(|n| n.strip_suffix("__"))
+        && RESERVED.contains(&word)
+    {
+        return word.to_owned();
+    }
+    let (mut out, mut rest) = (String::new(), name);
+    while let Some(at) = rest.find("__") {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let known = [("__dot__", '.'), ("__dash__", '-'), ("__slash__", '/'), ("__", '_')];
+        for (escaped, plain) in known {
+            if let Some(after) = rest.strip_prefix(escaped) {
+                out.push(plain);
+                rest = after;
+                break;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Converts values and counts how long the longest list or map in them is, which bounds every loop of a rule.
+pub(super) struct Converter<'c> {
+    /// With the functions `timestamp` and `duration`.
+    pub(super) context: &'c Context<'static>,
+    pub(super) longest: u64,
+}
+
+impl Converter<'_> {
+    /// The part of `value` that a rule reads.
+    pub(super) fn part(&mut self, value: &Value, node: Option<&Node>, part: &Part) -> CelValue {
+        let (Value::Object(map), false) = (value, part.whole) else {
+            return self.whole(value, node);
+        };
+        let mut out = HashMap::with_capacity(part.fields.len());
+        for (name, below) in &part.fields {
+            let is_map = node.is_some_and(|n| n.additional.is_some() && n.properties.is_empty());
+            let key = if is_map { name.clone() } else { unescape(name) };
+            if let Some(value) = map.get(&key) {
+                let child = node.and_then(|n| n.child(&key));
+                out.insert(Key::String(Arc::new(name.clone())), self.part(value, child, below));
+            }
+        }
+        CelValue::Map(CelMap { map: Arc::new(out) })
+    }
+
+    fn whole(&mut self, value: &Value, node: Option<&Node>) -> CelValue {
+        match value {
+            Value::Null => CelValue::Null,
+            Value::Bool(b) => CelValue::Bool(*b),
+            Value::Number(n) => number(n, node),
+            Value::String(text) => self.text(text, node),
+            Value::Array(items) => {
+                self.longest = self.longest.max(items.len() as u64);
+                let child = node.and_then(|n| n.items.as_deref());
+                CelValue::List(Arc::new(items.iter().map(|i| self.whole(i, child)).collect()))
+            }
+            Value::Object(map) => {
+                self.longest = self.longest.max(map.len() as u64);
+                let mut out = HashMap::with_capacity(map.len());
+                for (key, below) in map {
+                    // Keys of maps are data, names of fields are names.
+                    let declared = node.is_some_and(|n| n.properties.contains_key(key));
+                    let name = if declared { escape(key) } else { key.clone() };
+                    let child = node.and_then(|n| n.child(key));
+                    out.insert(Key::String(Arc::new(name)), self.whole(below, child));
+                }
+                CelValue::Map(CelMap { map: Arc::new(out) })
+            }
+        }
+    }
+
+    fn text(&self, text: &str, node: Option<&Node>) -> CelValue {
+        let string = || CelValue::String(Arc::new(text.to_owned()));
+        match node.and_then(|n| n.checks.format) {
+            Some(Format::DateTime) => self.call(&TIMESTAMP, string()),
+            Some(Format::Duration) => self.call(&DURATION, string()),
+            Some(Format::Byte) => base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .map_or_else(|_| string(), |bytes| CelValue::Bytes(Arc::new(bytes))),
+            _ => string(),
+        }
+    }
+
+    /// `function(x)`, or `x` itself when that fails: a malformed time is the format's error, not the rule's.
+    fn call(&self, function: &Option<Expression>, x: CelValue) -> CelValue {
+        let Some(function) = function else { return x };
+        let mut scope = self.context.new_inner_scope();
+        scope.add_variable_from_value("x", x.clone());
+        CelValue::resolve(function, &scope).unwrap_or(x)
+    }
+}
+
+static TIMESTAMP: std::sync::LazyLock<Option<Expression>> =
+    std::sync::LazyLock::new(|| Parser::new().parse("timestamp(x)").ok());
+static DURATION: std::sync::LazyLock<Option<Expression>> =
+    std::sync::LazyLock::new(|| Parser::new().parse("duration(x)").ok());
+
+fn number(n: &Number, node: Option<&Node>) -> CelValue {
+    let is_double = node.is_some_and(|n| n.types == Types::NUMBER);
+    let is_integer = node.is_some_and(|n| n.types.has(Types::INTEGER));
+    match (n.as_i64(), n.as_u64(), n.as_f64()) {
+        (Some(i), ..) if !is_double => CelValue::Int(i),
+        (None, Some(u), _) if !is_double => CelValue::UInt(u),
+        // In range, so the conversion is exact.
+        (_, _, Some(f)) if is_integer && f.fract() == 0.0 && f.abs() < 9.2e18 => {
+            CelValue::Int(f as i64)
+        }
+        (_, _, f) => CelValue::Float(f.unwrap_or(f64::NAN)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_escape() {
+        for (plain, escaped) in [
+            ("namespace", "__namespace__"),
+            ("a-b_c.d/e", "a__dash__b__c__dot__d__slash__e"),
+            ("spec", "spec"),
+        ] {
+            assert_eq!(escape(plain), escaped);
+            assert_eq!(unescape(escaped), plain);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn unescape_never_panics(name in ".{0,30}") {
+            let _ = unescape(&name);
+        }
+
+        #[test]
+        fn plain_names_come_back(name in "[a-z][a-zA-Z./-]{0,20}") {
+            prop_assert_eq!(unescape(&escape(&name)), name);
+        }
+    }
+}
