@@ -224,9 +224,14 @@ mod tests {
     use super::*;
 
     fn status(code: u16, reason: &str, causes: Vec<StatusCause>) -> HubError {
-        let status = Status::failure("no", reason)
-            .with_code(code)
-            .with_details(StatusDetails { causes, ..Default::default() });
+        let status = Status::failure("no", reason).with_code(code).with_details(StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            retry_after_seconds: 0,
+            causes,
+        });
         HubError::of(kube::Error::Api(status.boxed()), "ConfigMap a/b")
     }
 
