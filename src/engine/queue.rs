@@ -226,68 +226,62 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_key_that_is_added_while_it_is_worked_on_comes_again_and_never_twice_at_once() {
         let queue = Queue::new("test");
-        let (at_once, most, runs) = (
-            Arc::new(AtomicUsize::new(0)),
-            Arc::new(AtomicUsize::new(0)),
-            Arc::new(AtomicUsize::new(0)),
-        );
+        let counts: Arc<[AtomicUsize; 3]> = Arc::default();
         let stop = CancellationToken::new();
         for _ in 0..5 {
             queue.add("a");
         }
-        let worker = tokio::spawn(queue.clone().run(4, stop.clone(), {
-            let (queue, at_once, most, runs) =
-                (queue.clone(), at_once.clone(), most.clone(), runs.clone());
-            move |key| {
-                let (queue, at_once, most, runs) =
-                    (queue.clone(), at_once.clone(), most.clone(), runs.clone());
-                async move {
-                    most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    if runs.fetch_add(1, Ordering::SeqCst) == 0 {
-                        queue.add(key);
-                        queue.add(key);
-                    }
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                    at_once.fetch_sub(1, Ordering::SeqCst);
-                    Ok(Again::No)
+        let (second, halt) = (queue.clone(), stop.clone());
+        let worker = queue.clone().run(4, stop, move |key| {
+            let (queue, counts, halt) = (second.clone(), counts.clone(), halt.clone());
+            async move {
+                let [at_once, runs, _] = &*counts;
+                assert_eq!(at_once.fetch_add(1, Ordering::SeqCst), 0);
+                match runs.fetch_add(1, Ordering::SeqCst) {
+                    0 => (0..3).for_each(|_| queue.add(key)),
+                    1 => queue.add_after("last", Duration::from_millis(20)),
+                    2 => assert_eq!(key, "last"),
+                    _ => panic!("too often"),
                 }
+                tokio::task::yield_now().await;
+                at_once.fetch_sub(1, Ordering::SeqCst);
+                if key == "last" {
+                    halt.cancel();
+                }
+                Ok(Again::No)
             }
-        }));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        stop.cancel();
-        worker.await.unwrap();
-        assert_eq!((runs.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (2, 1));
+        });
+        tokio::time::timeout(Duration::from_secs(20), worker).await.unwrap();
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_sooner_of_two_times_counts_and_failures_come_back_later_and_later() {
         let queue = Queue::new("test");
         let start = Instant::now();
-        queue.add_after("a", Duration::from_secs(9));
-        queue.add_after("a", Duration::from_secs(3));
-        queue.add_after("a", Duration::from_secs(5));
+        queue.add_after("a", Duration::from_secs(900));
+        queue.add_after("a", Duration::from_millis(30));
+        queue.add_after("a", Duration::from_secs(500));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let stop = CancellationToken::new();
-        let worker = tokio::spawn(queue.clone().run(1, stop.clone(), {
+        let worker = queue.run(1, stop.clone(), {
             let seen = seen.clone();
             move |_| {
-                let seen = seen.clone();
-                async move {
-                    let mut seen = seen.lock().unwrap();
-                    seen.push(start.elapsed().as_millis());
-                    if seen.len() < 4 {
-                        return Err(EngineError::Stopped);
-                    }
-                    Ok(Again::No)
+                let mut seen = seen.lock().unwrap();
+                seen.push(start.elapsed());
+                let enough = seen.len() == 4;
+                if enough {
+                    stop.cancel();
                 }
+                async move { if enough { Ok(Again::No) } else { Err(EngineError::Stopped) } }
             }
-        }));
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        stop.cancel();
-        worker.await.unwrap();
-        assert_eq!(*seen.lock().unwrap(), [3000, 3010, 3030, 3070]);
+        });
+        tokio::time::timeout(Duration::from_secs(20), worker).await.unwrap();
+        let seen = seen.lock().unwrap();
+        for (at, least) in seen.iter().zip([30, 40, 60, 100]) {
+            assert!(*at >= Duration::from_millis(least), "{seen:?}");
+        }
     }
 }
