@@ -26,12 +26,29 @@
 //! Rules, reasons and messages: fleet-semantics §5. Both scopes share this code; only keys print differently.
 //! The module reads no clock and talks to nobody.
 
+mod advance;
+mod check;
+mod cluster;
+pub mod fault;
+mod gate;
+mod initialize;
+mod plan;
 mod progress;
+mod removal;
 mod run;
 mod seen;
+mod selector;
+mod stage;
+mod status;
 mod step;
+mod stop;
+mod validate;
+
+pub use advance::advance;
+pub use cluster::{Health, health};
+pub use initialize::rehearse;
 
 pub use progress::{Cause, ClusterProgress, Phase, Progress, StageProgress, progress};
 pub use run::Run;
 pub use seen::{Captured, Overrides, Seen};
-pub use step::{Bind, Order, Step, Task, Wake, advance};
+pub use step::{Bind, Order, Step, Task, Wake};

@@ -1,8 +1,26 @@
 //! A run's status in the words of the person who asks.
 
-use jiff::Timestamp;
+use std::fmt;
 
-use super::Run;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{Run, cluster};
+use crate::{
+    api::{
+        condition::{Truth, find, is_true, truth},
+        run::{
+            APPROVAL_REQUEST_APPROVED, APPROVAL_REQUEST_CREATED, ClusterStatus, INITIALIZED,
+            PROGRESSING, RunStatus, STATE_INITIALIZE, STATE_STOP, SUCCEEDED, StageStatus,
+            TaskStatus, WAIT_TIME_ELAPSED, reason,
+        },
+        strategy::{Stage, TASK_TIMED_WAIT},
+    },
+    model::GoDuration,
+};
+
+/// How many stuck clusters a sentence names.
+const NAMES_MAX: usize = 3;
 
 /// Where a run is, what it waits on, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,15 +132,338 @@ pub enum Cause {
     },
 }
 
-/// Returns where `run` is, judged by its status alone.
-pub fn progress(_run: &Run<'_>, _now: Timestamp) -> Progress {
+/// Returns where `run` is, judged by its status alone: true on any hub, whoever executes the run.
+pub fn progress(run: &Run<'_>, now: Timestamp) -> Progress {
+    let nothing = RunStatus::default();
+    let status = run.status.unwrap_or(&nothing);
+    let (phase, since) = run_phase(run, status);
+    let plans = status.staged_update_strategy_snapshot.as_ref();
+    let mut stages: Vec<StageProgress> = status
+        .stages_status
+        .iter()
+        .flatten()
+        .enumerate()
+        .map(|(at, stage)| {
+            stage_progress(stage, plans.and_then(|plans| plans.stages.get(at)), phase, now)
+        })
+        .collect();
+    let removal = status.deletion_stage_status.iter().filter(|stage| !stage.clusters.is_empty());
+    stages.extend(removal.map(|stage| stage_progress(stage, None, phase, now)));
+    let mut waiting_on: Vec<Cause> = match phase {
+        Phase::Initialized => vec![Cause::Start { since }],
+        Phase::Stopped => vec![Cause::Resume { since }],
+        _ => Vec::new(),
+    };
+    waiting_on.extend(stages.iter().flat_map(|stage| stage.waiting_on.iter().cloned()));
+    let clusters = || stages.iter().flat_map(|stage| &stage.clusters);
     Progress {
-        phase: Phase::Pending,
-        stages: Vec::new(),
-        updated: 0,
-        total: 0,
-        waiting_on: Vec::new(),
-        failure: None,
-        since: None,
+        phase,
+        updated: clusters().filter(|cluster| cluster.phase == Phase::Succeeded).count(),
+        total: clusters().count(),
+        waiting_on,
+        failure: failure(status),
+        since,
+        stages,
+    }
+}
+
+fn since(conditions: &[Condition], kind: &str) -> Option<Timestamp> {
+    find(conditions, kind).map(|held| held.last_transition_time.0)
+}
+
+fn run_phase(run: &Run<'_>, status: &RunStatus) -> (Phase, Option<Timestamp>) {
+    let held = &status.conditions;
+    match (truth(held, INITIALIZED), truth(held, SUCCEEDED)) {
+        (_, Some(Truth::True)) => return (Phase::Succeeded, since(held, SUCCEEDED)),
+        (_, Some(Truth::False)) => return (Phase::Failed, since(held, SUCCEEDED)),
+        (Some(Truth::False), _) => return (Phase::Failed, since(held, INITIALIZED)),
+        (Some(Truth::True), _) => {}
+        _ => return (Phase::Pending, run.created),
+    }
+    let Some(progressing) = find(held, PROGRESSING) else {
+        let phase = match run.state() {
+            STATE_INITIALIZE => Phase::Initialized,
+            STATE_STOP => Phase::Stopping,
+            _ => Phase::Updating,
+        };
+        return (phase, since(held, INITIALIZED));
+    };
+    let phase = match progressing.reason.as_str() {
+        reason::RUN_WAITING => Phase::Waiting,
+        reason::RUN_STUCK => Phase::Stuck,
+        reason::RUN_STOPPING => Phase::Stopping,
+        reason::RUN_STOPPED => Phase::Stopped,
+        _ => Phase::Updating,
+    };
+    (phase, Some(progressing.last_transition_time.0))
+}
+
+fn failure(status: &RunStatus) -> Option<String> {
+    let failed = |kind| {
+        find(&status.conditions, kind)
+            .filter(|held| held.status == Truth::False.as_str())
+            .map(|held| held.message.clone())
+    };
+    failed(SUCCEEDED).or_else(|| failed(INITIALIZED))
+}
+
+fn stage_progress(
+    stage: &StageStatus,
+    plan: Option<&Stage>,
+    run: Phase,
+    now: Timestamp,
+) -> StageProgress {
+    let clusters: Vec<ClusterProgress> =
+        stage.clusters.iter().map(|cluster| cluster_progress(cluster, now)).collect();
+    let mut phase = stage_phase(stage);
+    let waiting_on = match run {
+        Phase::Waiting | Phase::Stuck | Phase::Updating | Phase::Stopping => {
+            causes(stage, plan, phase, &clusters, now)
+        }
+        _ => Vec::new(),
+    };
+    if phase == Phase::Updating && clusters.iter().any(|cluster| cluster.phase == Phase::Stuck) {
+        phase = Phase::Stuck;
+    }
+    StageProgress {
+        name: stage.stage_name.clone(),
+        phase,
+        clusters,
+        waiting_on,
+        started: stage.start_time.as_ref().map(|time| time.0),
+        ended: stage.end_time.as_ref().map(|time| time.0),
+    }
+}
+
+fn stage_phase(stage: &StageStatus) -> Phase {
+    match truth(&stage.conditions, SUCCEEDED) {
+        Some(Truth::True) => return Phase::Succeeded,
+        Some(Truth::False) => return Phase::Failed,
+        _ => {}
+    }
+    match find(&stage.conditions, PROGRESSING).map(|held| held.reason.as_str()) {
+        None => Phase::Pending,
+        Some(reason::STAGE_WAITING) => Phase::Waiting,
+        Some(reason::STAGE_STOPPING) => Phase::Stopping,
+        Some(reason::STAGE_STOPPED) => Phase::Stopped,
+        Some(_) => Phase::Updating,
+    }
+}
+
+fn cluster_progress(cluster: &ClusterStatus, now: Timestamp) -> ClusterProgress {
+    let started = cluster::started_at(cluster);
+    let (phase, since) = if cluster::is_updated(cluster) {
+        (Phase::Succeeded, cluster::updated_at(cluster))
+    } else if cluster::is_failed(cluster) {
+        (Phase::Failed, since(&cluster.conditions, SUCCEEDED))
+    } else {
+        match started {
+            None => (Phase::Pending, None),
+            Some(at) if now > at + cluster::STUCK_AFTER => (Phase::Stuck, started),
+            Some(_) => (Phase::Updating, started),
+        }
+    };
+    ClusterProgress { name: cluster.cluster_name.clone(), phase, since }
+}
+
+/// Returns what a stage waits on, as its gates and clusters tell.
+fn causes(
+    stage: &StageStatus,
+    plan: Option<&Stage>,
+    phase: Phase,
+    clusters: &[ClusterProgress],
+    now: Timestamp,
+) -> Vec<Cause> {
+    let name = &stage.stage_name;
+    let mut causes = Vec::new();
+    if phase == Phase::Waiting {
+        let updated = clusters.iter().all(|cluster| cluster.phase == Phase::Succeeded);
+        let tasks =
+            if updated { &stage.after_stage_task_status } else { &stage.before_stage_task_status };
+        let plans = plan.and_then(|plan| plan.after_stage_tasks.as_deref()).unwrap_or_default();
+        for (at, task) in tasks.iter().flatten().enumerate() {
+            let wait = plans.get(at).and_then(|plan| plan.wait_time.as_deref()?.parse().ok());
+            causes.extend(gate_cause(name, task, wait, clusters, now));
+        }
+    }
+    let stuck: Vec<_> = clusters.iter().filter(|cluster| cluster.phase == Phase::Stuck).collect();
+    if let Some(since) = stuck.iter().filter_map(|cluster| cluster.since).min() {
+        let names = stuck.into_iter().map(|cluster| cluster.name.clone()).collect();
+        causes.push(Cause::Clusters { stage: name.clone(), names, since });
+    }
+    causes
+}
+
+fn gate_cause(
+    stage: &str,
+    task: &TaskStatus,
+    wait: Option<GoDuration>,
+    clusters: &[ClusterProgress],
+    now: Timestamp,
+) -> Option<Cause> {
+    if task.kind == TASK_TIMED_WAIT {
+        if is_true(&task.conditions, WAIT_TIME_ELAPSED) {
+            return None;
+        }
+        let updated = clusters.iter().filter_map(|cluster| cluster.since).max().unwrap_or(now);
+        let until = updated.checked_add(SignedDuration::from(wait?)).ok()?;
+        return Some(Cause::Timer { stage: stage.to_owned(), until });
+    }
+    if is_true(&task.conditions, APPROVAL_REQUEST_APPROVED) {
+        return None;
+    }
+    Some(Cause::Approval {
+        request: task.approval_request_name.clone().unwrap_or_default(),
+        stage: stage.to_owned(),
+        since: since(&task.conditions, APPROVAL_REQUEST_CREATED),
+    })
+}
+
+impl Progress {
+    /// Returns the number of the stage that is worked on, from 1, and how many there are. The removal of clusters
+    /// counts as a stage when there are any to remove.
+    pub fn stage_number(&self) -> (usize, usize) {
+        let over = self.stages.iter().take_while(|stage| stage.phase == Phase::Succeeded).count();
+        ((over + 1).min(self.stages.len()), self.stages.len())
+    }
+
+    /// Returns whether the run is over.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Succeeded | Phase::Failed)
+    }
+
+    /// Returns the clusters that are in flight, in order.
+    pub fn in_flight(&self) -> impl Iterator<Item = &ClusterProgress> {
+        self.stages
+            .iter()
+            .flat_map(|stage| &stage.clusters)
+            .filter(|cluster| matches!(cluster.phase, Phase::Updating | Phase::Stuck))
+    }
+}
+
+impl StageProgress {
+    /// Returns how many clusters are updated.
+    pub fn updated(&self) -> usize {
+        self.clusters.iter().filter(|cluster| cluster.phase == Phase::Succeeded).count()
+    }
+
+    /// Draws the clusters in order: `.` waiting, `>` updating, `?` stuck, `+` updated, `!` failed.
+    pub fn picture(&self) -> String {
+        self.clusters
+            .iter()
+            .map(|cluster| match cluster.phase {
+                Phase::Succeeded => '+',
+                Phase::Failed => '!',
+                Phase::Stuck => '?',
+                Phase::Updating => '>',
+                _ => '.',
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Initialized => "initialized",
+            Self::Updating => "updating",
+            Self::Waiting => "waiting",
+            Self::Stuck => "stuck",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clause = |f: &mut fmt::Formatter<'_>, since: &Option<Timestamp>| match since {
+            Some(since) => write!(f, " since {since}"),
+            None => Ok(()),
+        };
+        match self {
+            Self::Start { since } => {
+                f.write_str("a start")?;
+                clause(f, since)
+            }
+            Self::Resume { since } => {
+                f.write_str("a resume")?;
+                clause(f, since)
+            }
+            Self::Approval { request, since, .. } => {
+                write!(f, "approval `{request}`")?;
+                clause(f, since)
+            }
+            Self::Timer { stage, until } => write!(f, "the timer of stage {stage} until {until}"),
+            Self::Clusters { stage, names, since } => {
+                let (named, more) = names.split_at(names.len().min(NAMES_MAX));
+                write!(f, "{}", named.join(", "))?;
+                if !more.is_empty() {
+                    write!(f, " and {} more", more.len())?;
+                }
+                write!(f, " in stage {stage} since {since}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Progress {
+    /// Writes one line: phase, stage, clusters, and what the run waits on or why it failed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.phase)?;
+        if !self.stages.is_empty() {
+            let (stage, stages) = self.stage_number();
+            write!(f, ", stage {stage}/{stages}, clusters {}/{}", self.updated, self.total)?;
+        }
+        for (at, cause) in self.waiting_on.iter().enumerate() {
+            write!(f, "{} {cause}", if at == 0 { ", waiting for" } else { " and" })?;
+        }
+        match &self.failure {
+            Some(failure) => write!(f, ": {failure}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_cause_is_a_clause_with_a_name_and_a_time() {
+        let stage = || "canary".to_owned();
+        for (cause, text) in [
+            (Cause::Start { since: None }, "a start"),
+            (Cause::Resume { since: Some(at(0)) }, "a resume since 1970-01-01T00:00:00Z"),
+            (
+                Cause::Approval {
+                    request: "r-before-canary".into(),
+                    stage: stage(),
+                    since: Some(at(60)),
+                },
+                "approval `r-before-canary` since 1970-01-01T00:01:00Z",
+            ),
+            (
+                Cause::Timer { stage: stage(), until: at(3600) },
+                "the timer of stage canary until 1970-01-01T01:00:00Z",
+            ),
+            (
+                Cause::Clusters {
+                    stage: stage(),
+                    names: ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec(),
+                    since: at(1),
+                },
+                "a, b, c and 2 more in stage canary since 1970-01-01T00:00:01Z",
+            ),
+        ] {
+            assert_eq!(cause.to_string(), text);
+        }
     }
 }

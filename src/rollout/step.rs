@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use super::{Run, Seen};
 use crate::api::{binding::NamespacedName, placement::ApplyStrategy, run::RunStatus};
 
 /// One pass: what to record, what to do, and when to look again.
@@ -105,11 +104,4 @@ pub struct Bind {
     pub apply_strategy: Option<ApplyStrategy>,
     /// Message of the `RolloutStarted` condition.
     pub message: String,
-}
-
-/// Decides what becomes of `run` now.
-///
-/// A function of its arguments alone: restarting between any two passes changes nothing.
-pub fn advance(_run: &Run<'_>, _seen: &Seen, _now: Timestamp) -> Step {
-    Step::default()
 }
