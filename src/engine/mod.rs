@@ -8,10 +8,13 @@
 //! Each controller's file has the same two functions: `subscribe(&Arc<Context>) -> Arc<Queue<Key>>` listens to the
 //! collections it depends on, and `async reconcile(Arc<Context>, Key) -> Result<Again, EngineError>` looks at one key.
 
+pub mod capture;
 pub mod collection;
 pub mod context;
 pub mod error;
+mod order;
 pub mod queue;
+pub mod update_run;
 
 pub use collection::{Change, Collection, Key};
 pub use context::{Context, Members, Options, SnapshotMode};
