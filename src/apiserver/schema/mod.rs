@@ -20,12 +20,17 @@ mod validate;
 use serde_json::{Value, json};
 
 pub use self::error::{FieldError, FieldErrorKind};
-pub(crate) use self::node::{ListType, Node, PatchHints, Types};
+pub(crate) use self::{
+    error::quote,
+    node::{ListType, Node, PatchHints, Types},
+    number::compare as compare_numbers,
+};
 
 /// A compiled structural schema of one kind in one version.
 #[derive(Debug)]
 pub struct Schema {
     root: Node,
+    status_subresource: bool,
 }
 
 impl Schema {
@@ -39,14 +44,32 @@ impl Schema {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Schema { root: compile::root(open_api_v3)? })
+        Ok(Schema::of(compile::root(open_api_v3)?))
     }
 
     /// The schema that keeps and accepts everything (`x-kubernetes-preserve-unknown-fields` at the root).
     #[must_use]
     pub fn open() -> Schema {
         let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        Schema { root: compile::root(&open).unwrap_or_default() }
+        Schema::of(compile::root(&open).unwrap_or_default())
+    }
+
+    fn of(root: Node) -> Schema {
+        let status_subresource = root.properties.contains_key("status");
+        Schema { root, status_subresource }
+    }
+
+    /// Says whether the kind has a status subresource, so that requests through the main resource do not own fields of
+    /// `status`. Assumed where the schema has a `status`.
+    #[must_use]
+    pub fn with_status_subresource(mut self, has: bool) -> Schema {
+        self.status_subresource = has;
+        self
+    }
+
+    /// Whether the kind has a status subresource.
+    pub(crate) const fn has_status_subresource(&self) -> bool {
+        self.status_subresource
     }
 
     /// Drops the fields that the schema does not know and returns their paths (`spec.list[0].extra`), sorted.
