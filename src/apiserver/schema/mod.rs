@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 pub use self::error::{FieldError, FieldErrorKind};
 pub(crate) use self::{
     error::quote,
-    node::{ListType, Node, PatchHints, Types},
+    node::{ListType, Node, Types},
     number::compare as compare_numbers,
 };
 
