@@ -96,12 +96,22 @@ pub(super) fn scheduled(policy: &PolicySnapshot) -> Result<(), Fault> {
     Err(Fault::invalid(text).unless_young())
 }
 
+/// Whether a placement without any binding is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bindings {
+    /// It is.
+    Expected,
+    /// The run may have removed the last ones itself. (Fleet ends such a run as failed.)
+    MayBeGone,
+}
+
 /// Check 7: sorts the bindings, and returns them with the number of selected ones.
 pub(super) fn targets(
     run: &Run<'_>,
     seen: &Seen,
     policy: &PolicySnapshot,
     observed: i64,
+    bindings: Bindings,
 ) -> Result<(Targets, i64), Fault> {
     let mut targets = Targets::default();
     for binding in &seen.bindings {
@@ -120,7 +130,7 @@ pub(super) fn targets(
         }
     }
     let selected = targets.selected.len() as i64;
-    if targets.selected.is_empty() && targets.removed.is_empty() {
+    if targets.selected.is_empty() && targets.removed.is_empty() && bindings == Bindings::Expected {
         return Err(Fault::invalid(format!(
             "no scheduled or to-be-deleted bindings found for the latest policy snapshot {}",
             run.scope.key(name(policy))

@@ -2,7 +2,7 @@
 
 use super::{
     Captured, Overrides, Run, Seen,
-    check::{self, label},
+    check::{self, Bindings, label},
     fault::Fault,
     plan::{self, Ground, Unplanned},
 };
@@ -31,7 +31,7 @@ pub(super) fn initialize(
     let observed = check::observed_count(run, &policy)?;
     status.policy_observed_cluster_count = recorded(observed);
     check::scheduled(&policy)?;
-    let (targets, selected) = check::targets(run, seen, &policy, observed)?;
+    let (targets, selected) = check::targets(run, seen, &policy, observed, Bindings::Expected)?;
     status.policy_observed_cluster_count = recorded(selected);
 
     let strategy_key = run.scope.key(&run.spec.staged_rollout_strategy_name);

@@ -32,6 +32,7 @@ mod cluster;
 pub mod fault;
 mod gate;
 mod initialize;
+pub mod invariant;
 mod plan;
 mod progress;
 mod removal;

@@ -116,7 +116,7 @@ pub enum Cause {
         /// When the gate opens.
         until: Timestamp,
     },
-    /// Clusters that take longer than five minutes recover.
+    /// Clusters finish: those that take longer than five minutes or, while the run is stopping, all in flight.
     Clusters {
         /// Their stage.
         stage: String,
@@ -286,9 +286,14 @@ fn causes(
             causes.extend(gate_cause(name, task, wait, clusters, now));
         }
     }
-    let stuck: Vec<_> = clusters.iter().filter(|cluster| cluster.phase == Phase::Stuck).collect();
-    if let Some(since) = stuck.iter().filter_map(|cluster| cluster.since).min() {
-        let names = stuck.into_iter().map(|cluster| cluster.name.clone()).collect();
+    // A stop waits for everything in flight; going on waits only for what takes too long.
+    let late = |cluster: &&ClusterProgress| {
+        cluster.phase == Phase::Stuck
+            || (cluster.phase == Phase::Updating && phase == Phase::Stopping)
+    };
+    let late: Vec<_> = clusters.iter().filter(late).collect();
+    if let Some(since) = late.iter().filter_map(|cluster| cluster.since).min() {
+        let names = late.into_iter().map(|cluster| cluster.name.clone()).collect();
         causes.push(Cause::Clusters { stage: name.clone(), names, since });
     }
     causes

@@ -1,6 +1,6 @@
 //! One stage: gate, clusters, gate (fleet-semantics §5.8).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
@@ -209,7 +209,7 @@ impl Visit<'_> {
             // Whole seconds: the first one that is past the threshold.
             Some(stuck_at) => {
                 self.wake_at(
-                    stuck_at.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(stuck_at),
+                    stuck_at.checked_add(SignedDuration::from_secs(1)).unwrap_or(stuck_at),
                 );
             }
             None => {}
@@ -237,14 +237,18 @@ impl Visit<'_> {
                 continue;
             }
             round.started = true;
-            // In this order, as Fleet writes a rollout that was none.
-            if cluster::health(binding) == Health::Updated {
+            let updated = cluster::health(binding) == Health::Updated;
+            // Fleet finds out that a rollout was none before it says that it started: the list has that order.
+            if updated && !self.wanted.announced(cluster, binding) {
+                self.stamp.cluster_succeeded(cluster);
+            }
+            self.stamp.cluster_started(cluster);
+            if updated {
                 self.stamp.cluster_succeeded(cluster);
             } else {
                 round.in_flight += 1;
-                self.wake_at(self.stamp.now + STUCK_AFTER + jiff::SignedDuration::from_secs(1));
+                self.wake_at(self.stamp.now + STUCK_AFTER + SignedDuration::from_secs(1));
             }
-            self.stamp.cluster_started(cluster);
         }
     }
 }

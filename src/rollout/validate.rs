@@ -2,9 +2,9 @@
 
 use super::{
     Run, Seen,
-    check::{self, COUNT_UNKNOWN, Targets},
-    cluster::{is_started, is_updated},
-    fault::Fault,
+    check::{self, Bindings, COUNT_UNKNOWN, Targets},
+    cluster::{equal_strategy, is_started, is_updated},
+    fault::{Fault, FaultKind},
     plan::{self, Ground, Unplanned},
     stage::max_concurrency,
 };
@@ -48,7 +48,9 @@ pub(super) fn validate(
             "the cluster count initialized in the updateRun is outdated, latest: {observed}, recorded: {recorded}"
         )));
     }
-    let (targets, _) = check::targets(run, seen, &policy, observed).map_err(settled)?;
+    let removes = status.deletion_stage_status.as_ref().is_some_and(|s| !s.clusters.is_empty());
+    let bindings = if removes { Bindings::MayBeGone } else { Bindings::Expected };
+    let (targets, _) = check::targets(run, seen, &policy, observed, bindings).map_err(settled)?;
     let Some(strategy) = &status.staged_update_strategy_snapshot else {
         return Err(Fault::abort_unexpected("the updateRun has nil updateStrategySnapshot"));
     };
@@ -62,16 +64,14 @@ pub(super) fn validate(
 /// An initialized run is past the age at which something may still be on its way.
 fn settled(fault: Fault) -> Fault {
     match fault.kind {
-        super::fault::FaultKind::TerminalUnlessYoung => {
-            Fault { kind: super::fault::FaultKind::Terminal, ..fault }
-        }
+        FaultKind::TerminalUnlessYoung => Fault { kind: FaultKind::Terminal, ..fault },
         _ => fault,
     }
 }
 
 fn same_strategy(latest: &ApplyStrategy, status: &RunStatus) -> Result<(), Fault> {
     let recorded = status.applied_strategy.clone().unwrap_or_default();
-    if super::cluster::equal_strategy(Some(latest), Some(&recorded)) {
+    if equal_strategy(Some(latest), Some(&recorded)) {
         return Ok(());
     }
     let text = |strategy: &ApplyStrategy| serde_json::to_string(strategy).unwrap_or_default();

@@ -7,5 +7,6 @@ mod cli;
 mod daemon;
 mod engine;
 mod git;
+mod rollout;
 mod support;
 mod tidy;

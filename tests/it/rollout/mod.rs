@@ -1,0 +1,7 @@
+//! The state machine of staged update runs, run on a world in memory.
+
+mod replay;
+mod rows;
+mod scenario;
+mod simulation;
+mod world;

@@ -1,0 +1,1 @@
+//! Replays what a real hub recorded.
