@@ -8,6 +8,7 @@
 pub mod approval;
 pub mod binding;
 pub mod condition;
+pub mod crd;
 pub mod kind;
 pub mod member;
 pub mod meta;

@@ -1,1 +1,4 @@
-//! See the folder's files.
+//! Fleet's kinds against what real KubeFleet wrote.
+
+mod definitions;
+mod trace;
