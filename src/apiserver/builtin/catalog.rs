@@ -1,0 +1,164 @@
+//! The kinds that the server brings itself.
+
+use super::{
+    ResourceDefinition,
+    definition::{Scale, SchemaCell, Verb},
+    table, types,
+};
+
+/// One built-in kind.
+struct Entry {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    short_names: &'static [&'static str],
+    categories: &'static [&'static str],
+    namespaced: bool,
+    serves: Serves,
+    selectable_fields: &'static [&'static str],
+}
+
+/// How much of a resource is served.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Serves {
+    /// All verbs, no subresource.
+    Objects,
+    /// All verbs and `status`.
+    Status,
+    /// All verbs, `status` and `scale`.
+    Scale,
+    /// Only `create`: the answer is computed, nothing is stored.
+    Answers,
+}
+
+const ALL: &[&str] = &["all"];
+const NONE: &[&str] = &[];
+
+#[rustfmt::skip]
+const ENTRIES: &[Entry] = &[
+    entry("", "v1", "ConfigMap", "configmaps", &["cm"], NONE, true, Serves::Objects, NONE),
+    entry("", "v1", "Event", "events", &["ev"], NONE, true, Serves::Objects, EVENT_FIELDS),
+    entry("", "v1", "LimitRange", "limitranges", &["limits"], NONE, true, Serves::Objects, NONE),
+    entry("", "v1", "Namespace", "namespaces", &["ns"], NONE, false, Serves::Status, &["status.phase"]),
+    entry("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"], NONE, true, Serves::Status, NONE),
+    entry("", "v1", "ResourceQuota", "resourcequotas", &["quota"], NONE, true, Serves::Status, NONE),
+    entry("", "v1", "Secret", "secrets", NONE, NONE, true, Serves::Objects, &["type"]),
+    entry("", "v1", "Service", "services", &["svc"], ALL, true, Serves::Status, &["spec.clusterIP", "spec.type"]),
+    entry("", "v1", "ServiceAccount", "serviceaccounts", &["sa"], NONE, true, Serves::Objects, NONE),
+    entry("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", &["crd", "crds"], &["api-extensions"], false, Serves::Status, NONE),
+    entry("apps", "v1", "DaemonSet", "daemonsets", &["ds"], ALL, true, Serves::Status, NONE),
+    entry("apps", "v1", "Deployment", "deployments", &["deploy"], ALL, true, Serves::Scale, NONE),
+    entry("apps", "v1", "ReplicaSet", "replicasets", &["rs"], ALL, true, Serves::Scale, &["status.replicas"]),
+    entry("apps", "v1", "StatefulSet", "statefulsets", &["sts"], ALL, true, Serves::Scale, NONE),
+    entry("events.k8s.io", "v1", "Event", "events", &["ev"], NONE, true, Serves::Objects, NEW_EVENT_FIELDS),
+    entry("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", NONE, NONE, false, Serves::Answers, NONE),
+    entry("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", NONE, NONE, false, Serves::Answers, NONE),
+    entry("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", NONE, NONE, false, Serves::Answers, NONE),
+    entry("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], ALL, true, Serves::Status, NONE),
+    entry("batch", "v1", "CronJob", "cronjobs", &["cj"], ALL, true, Serves::Status, NONE),
+    entry("batch", "v1", "Job", "jobs", NONE, ALL, true, Serves::Status, &["status.successful"]),
+    entry("networking.k8s.io", "v1", "Ingress", "ingresses", &["ing"], NONE, true, Serves::Status, NONE),
+    entry("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", &["netpol"], NONE, true, Serves::Objects, NONE),
+    entry("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", &["pdb"], NONE, true, Serves::Status, NONE),
+    entry("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", NONE, NONE, false, Serves::Objects, NONE),
+    entry("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", NONE, NONE, false, Serves::Objects, NONE),
+    entry("rbac.authorization.k8s.io", "v1", "Role", "roles", NONE, NONE, true, Serves::Objects, NONE),
+    entry("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", NONE, NONE, true, Serves::Objects, NONE),
+    entry("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", &["pc"], NONE, false, Serves::Objects, NONE),
+    entry("coordination.k8s.io", "v1", "Lease", "leases", NONE, NONE, true, Serves::Objects, NONE),
+];
+
+const EVENT_FIELDS: &[&str] = &[
+    "involvedObject.apiVersion",
+    "involvedObject.fieldPath",
+    "involvedObject.kind",
+    "involvedObject.name",
+    "involvedObject.namespace",
+    "involvedObject.resourceVersion",
+    "involvedObject.uid",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+];
+const NEW_EVENT_FIELDS: &[&str] = &[
+    "reason",
+    "regarding.apiVersion",
+    "regarding.fieldPath",
+    "regarding.kind",
+    "regarding.name",
+    "regarding.namespace",
+    "regarding.resourceVersion",
+    "regarding.uid",
+    "reportingController",
+    "type",
+];
+
+#[expect(clippy::too_many_arguments, reason = "the columns of a table")]
+const fn entry(
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    short_names: &'static [&'static str],
+    categories: &'static [&'static str],
+    namespaced: bool,
+    serves: Serves,
+    selectable_fields: &'static [&'static str],
+) -> Entry {
+    Entry {
+        group,
+        version,
+        kind,
+        plural,
+        short_names,
+        categories,
+        namespaced,
+        serves,
+        selectable_fields,
+    }
+}
+
+/// The kinds that the server brings itself, in the order in which discovery lists groups.
+#[must_use]
+pub fn catalog() -> Vec<ResourceDefinition> {
+    ENTRIES.iter().map(Entry::definition).collect()
+}
+
+impl Entry {
+    fn definition(&self) -> ResourceDefinition {
+        let owned = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
+        let stored_group = if self.kind == "Event" { "" } else { self.group };
+        ResourceDefinition {
+            group: self.group.to_owned(),
+            version: self.version.to_owned(),
+            kind: self.kind.to_owned(),
+            list_kind: format!("{}List", self.kind),
+            plural: self.plural.to_owned(),
+            singular: self.kind.to_lowercase(),
+            short_names: owned(self.short_names),
+            categories: owned(self.categories),
+            namespaced: self.namespaced,
+            verbs: match self.serves {
+                Serves::Answers => vec![Verb::Create],
+                _ => Verb::ALL.to_vec(),
+            },
+            status: matches!(self.serves, Serves::Status | Serves::Scale),
+            scale: (self.serves == Serves::Scale).then(|| Scale {
+                spec_replicas: ".spec.replicas".to_owned(),
+                status_replicas: ".status.replicas".to_owned(),
+                label_selector: Some(".spec.selector".to_owned()),
+            }),
+            columns: table::columns_of(self.group, self.kind),
+            selectable_fields: owned(self.selectable_fields),
+            stored_as: (stored_group.to_owned(), self.version.to_owned()),
+            builtin: true,
+            deprecation_warning: None,
+            schema: SchemaCell::lazy(
+                types::structural_schema,
+                types::name_of(self.group, self.kind),
+            ),
+        }
+    }
+}
