@@ -1,0 +1,302 @@
+//! A binding's status, judged from its works (fleet-semantics §7.1).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{report::rebuild, works::WorksError};
+use crate::api::{
+    Binding, Work,
+    binding::{APPLIED, AVAILABLE, BindingStatus, OVERRIDDEN, ROLLOUT_STARTED, WORK_SYNCHRONIZED},
+    condition::{self, Claim, Truth},
+    placement::{FailedPlacement, ResourceIdentifier},
+    work::ManifestCondition,
+};
+
+/// How many failed objects a status lists.
+const MOST_FAILED: usize = 100;
+
+/// How bringing the works up to date went.
+#[derive(Clone, Debug)]
+pub enum Sync<'a> {
+    /// Every work says what the binding says; `changed` if agents got something to do just now.
+    Done {
+        /// The works.
+        works: &'a [Arc<Work>],
+        /// Whether the content of any was written in this pass.
+        changed: bool,
+    },
+    /// The works could not be made.
+    NotMade(&'a WorksError),
+    /// The works could not be written.
+    NotWritten(String),
+}
+
+/// Returns a binding's status. What the rollout wrote (`RolloutStarted`) stays.
+pub fn status(binding: &Binding, sync: &Sync<'_>, now: Timestamp) -> BindingStatus {
+    let held = binding.status.clone().unwrap_or_default();
+    let generation = binding.metadata.generation.unwrap_or_default();
+    let mut claims = Vec::new();
+    let mut failed = Vec::new();
+    match sync {
+        Sync::NotMade(error) => claims.push(Claim::new(
+            OVERRIDDEN,
+            Truth::False,
+            "OverriddenFailed",
+            format!("Failed to apply the override rules on the resources: {error}"),
+        )),
+        Sync::NotWritten(error) => {
+            claims.push(overridden());
+            claims.push(Claim::new(
+                WORK_SYNCHRONIZED,
+                Truth::False,
+                "SyncWorkFailed",
+                format!("Failed to synchronize the work to the latest: {error}"),
+            ));
+        }
+        Sync::Done { works, changed } => {
+            claims.push(overridden());
+            claims.push(Claim::new(
+                WORK_SYNCHRONIZED,
+                Truth::True,
+                "AllWorkSynced",
+                "All of the works are synchronized to the latest",
+            ));
+            let applied = applied(works, *changed || in_progress(binding));
+            let is_applied = applied.truth == Truth::True;
+            claims.push(applied);
+            if is_applied {
+                claims.push(available(works));
+            }
+            failed = failures(works);
+        }
+    }
+    let mut conditions = Vec::new();
+    conditions.extend(condition::find(&held.conditions, ROLLOUT_STARTED).cloned());
+    conditions.extend(rebuild(&held.conditions, claims, generation, now));
+    BindingStatus {
+        conditions,
+        failed_placements: (!failed.is_empty()).then_some(failed),
+        drifted_placements: None,
+        diffed_placements: None,
+    }
+}
+
+fn overridden() -> Claim {
+    Claim::new(
+        OVERRIDDEN,
+        Truth::True,
+        "NoOverrideSpecified",
+        "No override rules are configured for the selected resources",
+    )
+}
+
+/// Returns whether the status says, of this generation, that agents have just been given work.
+fn in_progress(binding: &Binding) -> bool {
+    let conditions = binding.status.as_ref().map(|status| &status.conditions);
+    conditions.and_then(|conditions| condition::find(conditions, APPLIED)).is_some_and(|applied| {
+        applied.reason == "ApplyInProgress"
+            && applied.observed_generation == binding.metadata.generation
+    })
+}
+
+fn fresh(work: &Work, kind: &str) -> Option<Truth> {
+    let conditions = &work.status.as_ref()?.conditions;
+    condition::fresh_truth(conditions, kind, work.metadata.generation.unwrap_or_default())
+}
+
+fn name(work: &Work) -> &str {
+    work.metadata.name.as_deref().unwrap_or_default()
+}
+
+fn applied(works: &[Arc<Work>], just_now: bool) -> Claim {
+    let incomplete =
+        works.iter().find(|work| !matches!(fresh(work, APPLIED), Some(Truth::True | Truth::False)));
+    if let Some(work) = incomplete {
+        return match just_now {
+            true => {
+                Claim::new(APPLIED, Truth::False, "ApplyInProgress", "Resources are being applied")
+            }
+            false => Claim::new(
+                APPLIED,
+                Truth::False,
+                "NotAllWorkHaveBeenApplied",
+                format!("Work object {} has not yet completed the apply op", name(work)),
+            ),
+        };
+    }
+    match works.iter().find(|work| fresh(work, APPLIED) == Some(Truth::False)) {
+        Some(work) => Claim::new(
+            APPLIED,
+            Truth::False,
+            "NotAllWorkHaveBeenApplied",
+            format!("Work object {} has failed to apply", name(work)),
+        ),
+        None => Claim::new(
+            APPLIED,
+            Truth::True,
+            "AllWorkHaveBeenApplied",
+            "All corresponding work objects are applied",
+        ),
+    }
+}
+
+fn available(works: &[Arc<Work>]) -> Claim {
+    for work in works {
+        let what = match fresh(work, AVAILABLE) {
+            Some(Truth::True) => continue,
+            Some(Truth::False) => "is not yet available",
+            _ => "has not yet completed availability check",
+        };
+        return Claim::new(
+            AVAILABLE,
+            Truth::False,
+            "NotAllWorkAreAvailable",
+            format!("Work object {} {what}", name(work)),
+        );
+    }
+    let untrackable = works.iter().find(|work| {
+        let conditions = work.status.as_ref().map(|status| &status.conditions);
+        conditions
+            .and_then(|conditions| condition::find(conditions, AVAILABLE))
+            .is_some_and(|available| available.reason == "WorkNotTrackable")
+    });
+    match untrackable {
+        Some(work) => Claim::new(
+            AVAILABLE,
+            Truth::True,
+            "NotAllWorkAreAvailabilityTrackable",
+            format!("The availability of work object {} is not trackable", name(work)),
+        ),
+        None => Claim::new(
+            AVAILABLE,
+            Truth::True,
+            "AllWorkAreAvailable",
+            "All corresponding work objects are available",
+        ),
+    }
+}
+
+/// Returns the objects that are not applied, or not available, once every work has been through it.
+fn failures(works: &[Arc<Work>]) -> Vec<FailedPlacement> {
+    if works.iter().any(|work| fresh(work, APPLIED).is_none()) {
+        return Vec::new();
+    }
+    let manifests = works.iter().filter_map(|work| work.status.as_ref());
+    let manifests = manifests.flat_map(|status| &status.manifest_conditions);
+    manifests.filter_map(failure).take(MOST_FAILED).collect()
+}
+
+fn failure(manifest: &ManifestCondition) -> Option<FailedPlacement> {
+    let wrong = [APPLIED, AVAILABLE].into_iter().find_map(|kind| {
+        condition::find(&manifest.conditions, kind).filter(|held| held.status == "False")
+    })?;
+    let id = &manifest.identifier;
+    Some(FailedPlacement {
+        identifier: ResourceIdentifier {
+            group: id.group.clone(),
+            version: id.version.clone(),
+            kind: id.kind.clone(),
+            name: id.name.clone(),
+            namespace: id.namespace.clone(),
+            envelope: None,
+        },
+        condition: Some(wrong.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn condition(kind: &str, status: &str, reason: &str, generation: i64) -> Value {
+        json!({"type": kind, "status": status, "reason": reason, "message": "", "observedGeneration": generation, "lastTransitionTime": at(1).to_string()})
+    }
+
+    fn work(name: &str, conditions: Vec<Value>) -> Arc<Work> {
+        Arc::new(serde_json::from_value(json!({"metadata": {"name": name, "generation": 2}, "spec": {}, "status": {"conditions": conditions}})).unwrap())
+    }
+
+    fn binding() -> Binding {
+        serde_json::from_value(json!({"metadata": {"generation": 5}, "spec": {"state": "Bound", "targetCluster": "a", "clusterDecision": {"clusterName": "a"}},
+            "status": {"conditions": [condition("RolloutStarted", "True", "RolloutStarted", 5)]}}))
+        .unwrap()
+    }
+
+    fn summary(sync: &Sync<'_>) -> String {
+        let status = status(&binding(), sync, at(9));
+        let texts: Vec<_> = status
+            .conditions
+            .iter()
+            .map(|held| format!("{}={} {}", held.type_, held.status, held.reason))
+            .collect();
+        texts.join(", ")
+    }
+
+    #[test]
+    fn works_say_how_the_binding_is() {
+        const BEFORE: &str = "RolloutStarted=True RolloutStarted, Overridden=True NoOverrideSpecified, WorkSynchronized=True AllWorkSynced";
+        let applied = condition("Applied", "True", "AllManifestsApplied", 2);
+        let available = condition("Available", "True", "AllManifestsAvailable", 2);
+        for (works, changed, want) in [
+            (vec![work("a", vec![])], true, "Applied=False ApplyInProgress"),
+            (vec![work("a", vec![])], false, "Applied=False NotAllWorkHaveBeenApplied"),
+            (
+                vec![work("a", vec![condition("Applied", "True", "", 1)])],
+                false,
+                "Applied=False NotAllWorkHaveBeenApplied",
+            ),
+            (
+                vec![work("a", vec![condition("Applied", "False", "", 2)])],
+                false,
+                "Applied=False NotAllWorkHaveBeenApplied",
+            ),
+            (
+                vec![work("a", vec![applied.clone()])],
+                false,
+                "Applied=True AllWorkHaveBeenApplied, Available=False NotAllWorkAreAvailable",
+            ),
+            (
+                vec![
+                    work("a", vec![applied.clone(), available.clone()]),
+                    work("b", vec![applied.clone(), condition("Available", "False", "", 2)]),
+                ],
+                false,
+                "Applied=True AllWorkHaveBeenApplied, Available=False NotAllWorkAreAvailable",
+            ),
+            (
+                vec![work("a", vec![applied.clone(), available.clone()])],
+                true,
+                "Applied=True AllWorkHaveBeenApplied, Available=True AllWorkAreAvailable",
+            ),
+            (
+                vec![work(
+                    "a",
+                    vec![applied, condition("Available", "True", "WorkNotTrackable", 2)],
+                )],
+                true,
+                "Applied=True AllWorkHaveBeenApplied, Available=True NotAllWorkAreAvailabilityTrackable",
+            ),
+        ] {
+            assert_eq!(
+                summary(&Sync::Done { works: &works, changed }),
+                format!("{BEFORE}, {want}")
+            );
+        }
+        let error = WorksError::Unsupported("no".into());
+        assert_eq!(
+            summary(&Sync::NotMade(&error)),
+            "RolloutStarted=True RolloutStarted, Overridden=False OverriddenFailed"
+        );
+        assert_eq!(
+            summary(&Sync::NotWritten("no".into())),
+            "RolloutStarted=True RolloutStarted, Overridden=True NoOverrideSpecified, WorkSynchronized=False SyncWorkFailed"
+        );
+    }
+}
