@@ -1,5 +1,7 @@
 //! What tests of this room share.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -31,7 +33,11 @@ pub(crate) fn any_json() -> impl Strategy<Value = Value> {
 }
 
 /// A kind with a field of every shape that ownership tells apart. The one-letter fields meet [`any_json`].
-pub(crate) fn typed_schema() -> Schema {
+pub(crate) fn typed_schema() -> &'static Schema {
+    &TYPED
+}
+
+static TYPED: LazyLock<Schema> = LazyLock::new(|| {
     let pair = json!({"type": "object", "properties": {
         "name": {"type": "string"}, "value": {"type": "integer"}, "protocol": {"type": "string", "default": "TCP"}}});
     let keyed = json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
@@ -69,4 +75,4 @@ pub(crate) fn typed_schema() -> Schema {
         },
     }))
     .unwrap_or_else(|errors| panic!("{errors:?}"))
-}
+});

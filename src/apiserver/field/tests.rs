@@ -67,7 +67,7 @@ fn a_create_belongs_to_its_creator() {
     let mut new = object(json!({"replicas": 1, "labels": {"a": "b"}}));
     new["metadata"]["labels"] = json!({"l": "v"});
     new["status"] = json!({"ready": true});
-    track_update(None, &mut new, "kubectl-create", None, &schema, at(0));
+    track_update(None, &mut new, "kubectl-create", None, schema, at(0));
     assert_eq!(
         new["metadata"]["managedFields"],
         json!([{
@@ -88,16 +88,16 @@ fn a_create_belongs_to_its_creator() {
 fn a_change_moves_ownership_and_nothing_else_does() {
     let schema = typed_schema();
     let mut first = object(json!({"replicas": 1, "labels": {"a": "1", "b": "1"}}));
-    track_update(None, &mut first, "one", None, &schema, at(0));
+    track_update(None, &mut first, "one", None, schema, at(0));
 
     // The same again: nothing moves, no time changes.
     let mut same = with_fields(json!({"replicas": 1, "labels": {"a": "1", "b": "1"}}), &first);
-    track_update(Some(&first), &mut same, "two", None, &schema, at(5));
+    track_update(Some(&first), &mut same, "two", None, schema, at(5));
     assert_eq!(same, first);
 
     // A client that forgets the entries does not erase them.
     let mut second = object(json!({"replicas": 2, "labels": {"a": "1", "c": "1"}}));
-    track_update(Some(&first), &mut second, "two", None, &schema, at(10));
+    track_update(Some(&first), &mut second, "two", None, schema, at(10));
     assert_eq!(
         owners(&second),
         [
@@ -119,11 +119,11 @@ fn a_change_moves_ownership_and_nothing_else_does() {
 fn the_status_subresource_owns_status_only() {
     let schema = typed_schema();
     let mut live = object(json!({"replicas": 1}));
-    track_update(None, &mut live, "spec", None, &schema, at(0));
+    track_update(None, &mut live, "spec", None, schema, at(0));
     let mut new = live.clone();
     new["status"] = json!({"ready": true});
     new["metadata"]["managedFields"] = json!([]);
-    track_update(Some(&live), &mut new, "controller", Some("status"), &schema, at(1));
+    track_update(Some(&live), &mut new, "controller", Some("status"), schema, at(1));
     let entries = new["metadata"]["managedFields"].as_array().unwrap();
     assert_eq!(entries.len(), 2);
     assert_eq!(entries[1]["subresource"], "status");
@@ -134,15 +134,15 @@ fn the_status_subresource_owns_status_only() {
 fn ownership_can_be_forgotten() {
     let schema = typed_schema();
     let mut live = object(json!({"replicas": 1}));
-    track_update(None, &mut live, "one", None, &schema, at(0));
+    track_update(None, &mut live, "one", None, schema, at(0));
     for reset in [json!([]), json!([{}])] {
         let mut new = object(json!({"replicas": 2}));
         new["metadata"]["managedFields"] = reset;
-        track_update(Some(&live), &mut new, "two", None, &schema, at(1));
+        track_update(Some(&live), &mut new, "two", None, schema, at(1));
         assert_eq!(new["metadata"].get("managedFields"), None);
         // And stays forgotten.
         let mut later = object(json!({"replicas": 3}));
-        track_update(Some(&new), &mut later, "two", None, &schema, at(2));
+        track_update(Some(&new), &mut later, "two", None, schema, at(2));
         assert_eq!(later["metadata"].get("managedFields"), None);
     }
 }
@@ -155,7 +155,7 @@ fn the_oldest_of_many_updaters_become_one() {
         let mut new = live.clone();
         new["spec"]["labels"][format!("k{n}")] = json!("v");
         let before = (n > 0).then_some(&live);
-        track_update(before, &mut new, &format!("m{n:02}"), None, &schema, at(n));
+        track_update(before, &mut new, &format!("m{n:02}"), None, schema, at(n));
         live = new;
     }
     let found = owners(&live);
@@ -185,17 +185,17 @@ proptest! {
     fn nothing_panics_and_updates_settle(a in any_json(), b in any_json()) {
         let schema = typed_schema();
         let mut first = object(a);
-        track_update(None, &mut first, "one", None, &schema, at(0));
+        track_update(None, &mut first, "one", None, schema, at(0));
         let mut second = with_fields(b, &first);
-        track_update(Some(&first), &mut second, "two", None, &schema, at(1));
+        track_update(Some(&first), &mut second, "two", None, schema, at(1));
         let mut again = second.clone();
-        track_update(Some(&second), &mut again, "three", None, &schema, at(2));
+        track_update(Some(&second), &mut again, "three", None, schema, at(2));
         prop_assert_eq!(again, second);
     }
 
     #[test]
     fn a_comparison_is_empty_only_without_a_difference(a in any_json(), b in any_json()) {
-        for schema in [typed_schema(), Schema::open()] {
+        for schema in [typed_schema(), &Schema::open()] {
             let (a, b) = (object(a.clone()), object(b.clone()));
             let change = Comparison::of(Some(schema.root()), &a, &b);
             let empty = change.changed().union(&change.removed).is_empty();

@@ -1,5 +1,7 @@
 //! Tables over whole schemas.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -518,8 +520,25 @@ fn a_rule_over_long_lists_in_loops_is_stopped() {
     assert!(found[0].contains("running out of cost budget"), "{found:?}");
 }
 
+#[test]
+fn a_rule_cannot_take_the_server_down() {
+    for (rule, text) in [
+        ("-self.b == 1", "overflow"),
+        ("quantity('1e1000') == quantity('1')", "overflow"),
+        ("lists.range(100000000000) == []", "is not between 0 and 10000"),
+        (
+            "lists.range(9999).all(x, lists.range(9999).all(y, x != y))",
+            "running out of cost budget",
+        ),
+    ] {
+        // The least number overflows only in builds with checks, and is no error in others.
+        let found = errors(&ruled(json!([{"rule": rule}])), json!({"b": i64::MIN}));
+        assert!(found[0].contains(text) || text == "overflow", "{rule}: {found:?}");
+    }
+}
+
 /// A schema with a bit of everything, for values of any shape.
-fn motley() -> Schema {
+static MOTLEY: LazyLock<Schema> = LazyLock::new(|| {
     with_spec(json!({
         "type": "object",
         "properties": {
@@ -533,12 +552,12 @@ fn motley() -> Schema {
             "e": {"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true},
         },
     }))
-}
+});
 
 proptest! {
     #[test]
     fn nothing_panics_and_pruning_and_defaulting_settle(spec in any_json(), old in any_json()) {
-        let schema = motley();
+        let schema = &*MOTLEY;
         let mut object = json!({"spec": spec, "metadata": {"name": "n"}});
         let _ = schema.validate(&object, Some(&json!({"spec": old, "metadata": old})));
         schema.prune(&mut object);

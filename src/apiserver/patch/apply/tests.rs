@@ -30,7 +30,7 @@ fn applied(
     let applied = config(spec);
     let request =
         Request { live, applied: &applied, manager, force, subresource: None, now: at(now) };
-    apply(&request, &typed_schema())
+    apply(&request, typed_schema())
 }
 
 fn must(live: Option<&Value>, manager: &str, spec: Value) -> Value {
@@ -106,7 +106,7 @@ fn an_item_goes_with_its_owner() {
     let live = must(None, "one", json!({"list": [{"name": "x", "value": 1}]}));
     let mut edited = live.clone();
     edited["spec"]["list"][0]["protocol"] = json!("UDP");
-    track_update(Some(&live), &mut edited, "editor", None, &typed_schema(), at(1));
+    track_update(Some(&live), &mut edited, "editor", None, typed_schema(), at(1));
     let live = must(Some(&edited), "one", json!({"replicas": 1}));
     // The editor owned a field inside, but not the item.
     assert_eq!(live["spec"], json!({"replicas": 1}));
@@ -133,7 +133,7 @@ fn another_value_is_a_conflict() {
 fn the_owner_is_told_by_operation_version_and_subresource() {
     let schema = typed_schema();
     let mut live = config(json!({"replicas": 1, "list": [{"name": "x", "value": 1}]}));
-    track_update(None, &mut live, "kubectl", None, &schema, at(0));
+    track_update(None, &mut live, "kubectl", None, schema, at(0));
     let found = conflicts(applied(
         Some(&live),
         "ssa",
@@ -147,7 +147,7 @@ fn the_owner_is_told_by_operation_version_and_subresource() {
     );
     let mut ready = live.clone();
     ready["status"] = json!({"ready": true});
-    track_update(Some(&live), &mut ready, "ctl", Some("status"), &schema, at(0));
+    track_update(Some(&live), &mut ready, "ctl", Some("status"), schema, at(0));
     let mut status = config(json!({}));
     status["status"] = json!({"ready": false});
     let request = Request {
@@ -159,7 +159,7 @@ fn the_owner_is_told_by_operation_version_and_subresource() {
         now: at(0),
     };
     assert_eq!(
-        conflicts(apply(&request, &schema)),
+        conflicts(apply(&request, schema)),
         ["conflict with \"ctl\" with subresource \"status\" using example.com/v1 at .status.ready"]
     );
 }
@@ -271,7 +271,7 @@ fn kubectl_takes_over_what_client_side_apply_set() {
     let mut live = last.clone();
     live["metadata"]["annotations"] =
         json!({"kubectl.kubernetes.io/last-applied-configuration": last.to_string()});
-    track_update(None, &mut live, "kubectl-client-side-apply", None, &schema, at(0));
+    track_update(None, &mut live, "kubectl-client-side-apply", None, schema, at(0));
     assert_eq!(conflicts(applied(Some(&live), "other", json!({"replicas": 2}), false, 0)).len(), 1);
     let taken = must(Some(&live), "kubectl", json!({"replicas": 2}));
     assert_eq!(taken["spec"]["replicas"], 2);
@@ -281,7 +281,7 @@ fn kubectl_takes_over_what_client_side_apply_set() {
     // What somebody changed since is not client-side apply's any more.
     let mut edited = live.clone();
     edited["spec"]["replicas"] = json!(5);
-    track_update(Some(&live), &mut edited, "editor", None, &schema, at(1));
+    track_update(Some(&live), &mut edited, "editor", None, schema, at(1));
     assert_eq!(
         conflicts(applied(Some(&edited), "kubectl", json!({"replicas": 2}), false, 0)),
         ["conflict with \"editor\" using example.com/v1 at .spec.replicas"]
@@ -322,7 +322,7 @@ fn what_cannot_be_applied_is_refused() {
         subresource: None,
         now: at(0),
     };
-    let error = apply(&request, &typed_schema()).unwrap_err();
+    let error = apply(&request, typed_schema()).unwrap_err();
     assert_eq!(
         (error.code(), error.to_string()),
         (400, "metadata.managedFields must be nil".to_owned())
@@ -342,7 +342,7 @@ fn a_finalizer_and_an_owner_are_their_appliers() {
     let run = |live: Option<&Value>, applied: &Value, manager: &str| {
         apply(
             &Request { live, applied, manager, force: false, subresource: None, now: at(0) },
-            &schema,
+            schema,
         )
         .unwrap()
     };
@@ -413,12 +413,12 @@ proptest! {
 
     #[test]
     fn nothing_panics(a in any_json(), b in any_json(), force in any::<bool>()) {
-        for schema in [typed_schema(), Schema::open()] {
+        for schema in [typed_schema(), &Schema::open()] {
             let (live, applied) = (config(a.clone()), config(b.clone()));
             let request = Request { live: Some(&live), applied: &applied, manager: "m", force, subresource: None, now: at(0) };
-            let _ = apply(&request, &schema);
+            let _ = apply(&request, schema);
             let request = Request { live: Some(&a), applied: &b, ..request };
-            let _ = apply(&request, &schema);
+            let _ = apply(&request, schema);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::apiserver::{
 
 fn patched(spec: Value, patch: Value) -> Value {
     let doc = json!({"kind": "Thing", "spec": spec});
-    apply(&doc, &json!({"spec": patch}), &typed_schema()).unwrap()["spec"].clone()
+    apply(&doc, &json!({"spec": patch}), typed_schema()).unwrap()["spec"].clone()
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn metadata_has_its_strategies() {
         "$deleteFromPrimitiveList/finalizers": ["a"]}});
     // An item that the document does not know goes before those that the patch does not name, as upstream.
     assert_eq!(
-        apply(&doc, &patch, &typed_schema()).unwrap(),
+        apply(&doc, &patch, typed_schema()).unwrap(),
         json!({"metadata": {"finalizers": ["b"], "ownerReferences": [{"uid": "2"}, {"uid": "1", "name": "n"}]}})
     );
 }
@@ -154,7 +154,7 @@ fn what_is_no_patch_is_refused() {
             "The order in patch list:",
         ),
     ] {
-        let error = apply(&doc, &patch, &typed_schema()).expect_err(text);
+        let error = apply(&doc, &patch, typed_schema()).expect_err(text);
         assert_eq!(error.code(), code, "{patch}");
         assert!(error.to_string().starts_with(text), "{error}");
     }
@@ -253,9 +253,9 @@ proptest! {
 
     #[test]
     fn nothing_panics(doc in any_json(), patch in any_json()) {
-        for schema in [typed_schema(), Schema::open()] {
-            let _ = apply(&doc, &patch, &schema);
-            let _ = apply(&json!({"spec": doc}), &json!({"spec": patch}), &schema);
+        for schema in [typed_schema(), &Schema::open()] {
+            let _ = apply(&doc, &patch, schema);
+            let _ = apply(&json!({"spec": doc}), &json!({"spec": patch}), schema);
         }
     }
 }

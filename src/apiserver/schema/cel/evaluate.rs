@@ -1,6 +1,9 @@
 //! Evaluating rules over an object.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, LazyLock},
+};
 
 use kube_cel::{
     KubeCelExt,
@@ -102,7 +105,7 @@ impl Walk {
         if skipped || self.exhausted {
             return;
         }
-        let mut converter = Converter { context: &FUNCTIONS, longest: 1 };
+        let mut converter = Converter { context: &FUNCTIONS, longest: 1, longest_text: 0 };
         let mut scope = FUNCTIONS.new_inner_scope();
         scope.add_variable_from_value("self", converter.part(value, Some(node), &rule.uses.self_));
         if is_transition {
@@ -116,14 +119,17 @@ impl Walk {
             };
             scope.add_variable_from_value("oldSelf", old);
         }
-        let steps =
-            converter.longest.saturating_pow(rule.uses.loops).saturating_mul(rule.uses.size);
+        let mut longest = converter.longest;
+        if rule.uses.makes_lists {
+            longest = longest.max(converter.longest_text).max(types::MAX_RANGE.unsigned_abs());
+        }
+        let steps = longest.saturating_pow(rule.uses.loops).saturating_mul(rule.uses.size);
         if steps > BUDGET {
             self.exhausted = true;
             self.fault(node, "validation failed due to running out of cost budget, no further validation rules will be run");
             return;
         }
-        match CelValue::resolve(&rule.expression, &scope) {
+        match resolve(&rule.expression, &scope) {
             Ok(CelValue::Bool(true)) => {}
             Ok(CelValue::Bool(false)) => self.broken(rule, node, value, &scope),
             Ok(_) => self.fault(node, &format!("rule does not evaluate to a bool: {}", rule.name())),
@@ -181,9 +187,17 @@ impl Walk {
     }
 }
 
+/// Evaluates. The interpreter's arithmetic panics on a few overflows when built with checks (`-self.n` of the least
+/// number, huge quantities), and a rule must not take a server down.
+fn resolve(expression: &Expression, scope: &Context<'_>) -> Result<CelValue, ExecutionError> {
+    // Nothing that the closure touches is used after a panic: the scope is dropped, the functions have no state.
+    std::panic::catch_unwind(AssertUnwindSafe(|| CelValue::resolve(expression, scope)))
+        .unwrap_or_else(|_| Err(ExecutionError::function_error("arithmetic", "overflow")))
+}
+
 /// What the message expression says, when it says something fit to print.
 fn message(expression: &Expression, scope: &Context<'_>) -> Option<String> {
-    let Ok(CelValue::String(text)) = CelValue::resolve(expression, scope) else { return None };
+    let Ok(CelValue::String(text)) = resolve(expression, scope) else { return None };
     let text = text.trim();
     let fit = !text.is_empty() && text.len() <= MESSAGE_LIMIT && !text.contains('\n');
     fit.then(|| text.to_owned())

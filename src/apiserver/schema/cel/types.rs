@@ -1,9 +1,10 @@
-//! Types as values: `type(self) == int`, which the interpreter lacks and Kubernetes rules use for int-or-string.
+//! What the interpreter lacks or does without a bound: types as values (`type(self) == int`, which Kubernetes rules use
+//! for int-or-string), and a `lists.range` that cannot fill the memory.
 
 use std::sync::Arc;
 
 use kube_cel::cel::{
-    Context, ResolveResult, Value,
+    Context, ExecutionError, ResolveResult, Value,
     objects::{Opaque, ValueType},
 };
 
@@ -20,13 +21,24 @@ impl Opaque for TypeName {
 const NAMES: [&str; 10] =
     ["bool", "bytes", "double", "duration", "int", "list", "map", "null_type", "string", "uint"];
 
-/// Adds the function `type`, the names of types, and `dyn`, which only matters to type checkers.
+/// How many items `lists.range` makes at most.
+pub(super) const MAX_RANGE: i64 = 10_000;
+
+/// Adds the function `type`, the names of types, `dyn`, which only matters to type checkers, and `lists.range`.
 pub(super) fn register(context: &mut Context<'_>) {
     for name in NAMES {
         context.add_variable_from_value(name, of(name));
     }
     context.add_function("type", |value: Value| -> ResolveResult { Ok(of(name(&value))) });
     context.add_function("dyn", |value: Value| -> ResolveResult { Ok(value) });
+    context.add_function("lists.range", |length: i64| -> ResolveResult {
+        if (0..=MAX_RANGE).contains(&length) {
+            Ok(Value::List(Arc::new((0..length).map(Value::Int).collect())))
+        } else {
+            let text = format!("length {length} is not between 0 and {MAX_RANGE}");
+            Err(ExecutionError::function_error("lists.range", text))
+        }
+    });
 }
 
 fn of(name: &'static str) -> Value {

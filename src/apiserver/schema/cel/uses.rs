@@ -43,6 +43,9 @@ impl Part {
     }
 }
 
+/// Functions that make lists out of texts and numbers.
+const LIST_MAKERS: [&str; 3] = ["range", "split", "findAll"];
+
 /// What an expression reads, and how much work it can be.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Uses {
@@ -52,6 +55,8 @@ pub(super) struct Uses {
     pub(super) size: u64,
     /// How deep its comprehensions (`all`, `exists`, `map`, …) nest.
     pub(super) loops: u32,
+    /// It calls functions that make lists out of texts and numbers, which can be longer than any list it reads.
+    pub(super) makes_lists: bool,
 }
 
 impl Uses {
@@ -72,6 +77,7 @@ impl Uses {
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(_) | Expr::Select(_) => self.reference(expr, loops),
             Expr::Call(call) => {
+                self.makes_lists |= LIST_MAKERS.iter().any(|f| call.func_name.ends_with(f));
                 if let Some(target) = &call.target {
                     self.walk(&target.expr, loops);
                 }

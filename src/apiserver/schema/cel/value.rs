@@ -76,11 +76,14 @@ pub(super) fn unescape(name: &str) -> String {
     out
 }
 
-/// Converts values and counts how long the longest list or map in them is, which bounds every loop of a rule.
+/// Converts values and measures them, which bounds every loop of a rule.
 pub(super) struct Converter<'c> {
     /// With the functions `timestamp` and `duration`.
     pub(super) context: &'c Context<'static>,
+    /// The length of the longest list or map.
     pub(super) longest: u64,
+    /// The length of the longest text, in bytes.
+    pub(super) longest_text: u64,
 }
 
 impl Converter<'_> {
@@ -127,7 +130,8 @@ impl Converter<'_> {
         }
     }
 
-    fn text(&self, text: &str, node: Option<&Node>) -> CelValue {
+    fn text(&mut self, text: &str, node: Option<&Node>) -> CelValue {
+        self.longest_text = self.longest_text.max(text.len() as u64);
         let string = || CelValue::String(Arc::new(text.to_owned()));
         match node.and_then(|n| n.checks.format) {
             Some(Format::DateTime) => self.call(&TIMESTAMP, string()),
