@@ -1,1 +1,3 @@
 //! See the folder's files.
+
+mod crd_rules;
