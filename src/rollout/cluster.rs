@@ -136,7 +136,7 @@ impl Wanted {
             Fit::Unannounced => {
                 Some(Order::MarkRolloutStarted { binding: name, message: self.message.clone() })
             }
-            Fit::Differs => Some(Order::Bind(Bind {
+            Fit::Differs => Some(Order::Bind(Box::new(Bind {
                 binding: name,
                 cluster: cluster.cluster_name.clone(),
                 snapshot: self.snapshot.clone(),
@@ -144,7 +144,7 @@ impl Wanted {
                 cluster_overrides: cluster.cluster_resource_override_snapshots.clone(),
                 apply_strategy: self.apply_strategy.clone(),
                 message: self.message.clone(),
-            })),
+            }))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Bind, Order, Run, Step,
+    Order, Run, Step,
     cluster::{is_failed, is_started, is_updated},
     stage::max_concurrency,
 };
@@ -172,7 +172,7 @@ fn check_orders(run: &Run<'_>, status: &RunStatus, orders: &[Order]) -> Result<(
     let mut begun = 0;
     for order in orders {
         let name = match order {
-            Order::Bind(Bind { cluster, .. }) => Some(cluster.as_str()),
+            Order::Bind(bind) => Some(bind.cluster.as_str()),
             Order::MarkRolloutStarted { .. } | Order::CreateApproval { .. } => None,
             Order::DeleteBinding { .. } if at_work.is_none() => None,
             Order::DeleteBinding { .. } => return wrong(order),

@@ -23,6 +23,9 @@
 //! that asks for it. So the status is true whatever becomes of an order, a restart forgets nothing, and asking twice
 //! does no harm.
 //!
+//! Whoever carries out orders looks again before anything else happens, if it can: a run that wrote a binding then
+//! finds it written before another run takes it away, and two runs cannot chase each other over one binding for ever.
+//!
 //! Rules, reasons and messages: fleet-semantics §5. Both scopes share this code; only keys print differently.
 //! The module reads no clock and talks to nobody.
 

@@ -17,7 +17,8 @@ use super::{
 use crate::{
     api::{
         Binding,
-        run::{ClusterStatus, StageStatus},
+        condition::is_true,
+        run::{APPROVAL_REQUEST_APPROVED, ClusterStatus, StageStatus},
         strategy::{Stage, TASK_TIMED_WAIT},
     },
     model::MaxConcurrency,
@@ -71,9 +72,16 @@ impl Visit<'_> {
             self.wake = Wake::Now;
             return Ok(Activity::Going);
         }
+        let was_open = is_open(stage);
         if !self.may_begin(stage)? {
             self.stamp.stage_waits_before(stage);
             return Ok(Activity::WaitingBefore(stage.stage_name.clone()));
+        }
+        if !was_open {
+            // The opening is on record before the first binding is written: whatever is lost in between, no cluster
+            // begins behind a gate that looks shut.
+            self.wake = Wake::Now;
+            return Ok(Activity::Going);
         }
         let round = self.update(plan, stage)?;
         if round.started {
@@ -251,6 +259,11 @@ impl Visit<'_> {
             }
         }
     }
+}
+
+fn is_open(stage: &StageStatus) -> bool {
+    let tasks = stage.before_stage_task_status.iter().flatten();
+    tasks.into_iter().all(|task| is_true(&task.conditions, APPROVAL_REQUEST_APPROVED))
 }
 
 fn missing_binding(stage: &str, cluster: &ClusterStatus) -> Fault {

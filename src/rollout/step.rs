@@ -54,7 +54,7 @@ pub enum Order {
     CaptureSnapshot,
     /// Make the binding's spec what the run wants, with state `Bound`; then, for the generation that this makes, set
     /// `RolloutStarted`. Must fail when the binding changed since it was seen.
-    Bind(Bind),
+    Bind(Box<Bind>),
     /// Set `RolloutStarted` for the binding's generation: its spec is as wanted. Must fail when the binding changed.
     MarkRolloutStarted {
         /// The binding.

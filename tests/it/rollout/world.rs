@@ -1,6 +1,9 @@
 //! A hub, a scheduler and member agents in memory, with a clock that is set by hand.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -54,9 +57,22 @@ pub struct World {
     pub content: Captured,
     /// What was ordered since the log was read.
     pub log: Vec<String>,
-    /// Called for every order before it is carried out: whether it is lost.
-    pub fate: fn(&Order, usize) -> Fate,
-    pub orders: usize,
+    /// Clusters, and the generations of their bindings, that were available once.
+    pub served: BTreeSet<(String, i64)>,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// How many writes there were.
+    pub writes: usize,
+}
+
+/// What goes wrong with writes to the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    None,
+    /// This write, counted from 0, has this fate.
+    One(usize, Fate),
+    /// Three writes in ten, chosen by this seed.
+    Some(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +80,29 @@ pub enum Fate {
     Done,
     /// Never reaches the hub.
     Lost,
-    /// A binding's spec is written, its status is not.
+    /// A binding's spec is written, its status is not. Other writes are done.
     Half,
+}
+
+impl Faults {
+    fn fate(self, nth: usize) -> Fate {
+        match self {
+            Self::None => Fate::Done,
+            Self::One(at, fate) if at == nth => fate,
+            Self::One(..) => Fate::Done,
+            Self::Some(seed) => {
+                // SplitMix64.
+                let mut z = seed.wrapping_add((nth as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                match (z ^ (z >> 31)) % 10 {
+                    0 | 1 => Fate::Lost,
+                    2 => Fate::Half,
+                    _ => Fate::Done,
+                }
+            }
+        }
+    }
 }
 
 pub fn start() -> Timestamp {
@@ -92,8 +129,9 @@ impl World {
             agents: BTreeMap::new(),
             content: Captured::Group { index: "1".to_owned() },
             log: Vec::new(),
-            fate: |_, _| Fate::Done,
-            orders: 0,
+            served: BTreeSet::new(),
+            faults: Faults::None,
+            writes: 0,
         };
         world.placement = Some(object(json!({
             "metadata": world.metadata(PLACEMENT),
@@ -260,6 +298,14 @@ impl World {
         step
     }
 
+    /// Looks again after a pass that gave orders, as the controller does: a run that wrote a binding finds it written
+    /// before another run can take it away.
+    pub fn reconcile(&mut self, name: &str) -> (bool, Wake) {
+        let log = self.log.len();
+        let (changed, wake) = self.pass(name);
+        if self.log.len() == log { (changed, wake) } else { (true, self.pass(name).1) }
+    }
+
     /// One pass of one run. Returns whether anything came of it, and when to look again.
     pub fn pass(&mut self, name: &str) -> (bool, Wake) {
         if !self.runs.contains_key(name) {
@@ -270,19 +316,31 @@ impl World {
             .unwrap_or_else(|broken| panic!("{name}: {broken:?}"));
         let changed = step.status.is_some() || !step.orders.is_empty();
         for order in &step.orders {
-            self.orders += 1;
-            match (self.fate)(order, self.orders) {
-                Fate::Lost => self.log.push(format!("{name}: lost: {}", words(order))),
+            match self.fate() {
+                Fate::Lost => {
+                    self.log.push(format!("{name}: lost: {}", words(order)));
+                    if *order == Order::DeleteApprovals {
+                        break;
+                    }
+                }
                 fate => {
                     self.log.push(format!("{name}: {}", words(order)));
                     self.carry_out(name, order, fate);
                 }
             }
         }
-        if let (Some(status), Some(run)) = (step.status, self.runs.get_mut(name)) {
-            run.status = Some(status);
+        if let Some(status) = step.status
+            && self.runs.contains_key(name)
+            && self.fate() != Fate::Lost
+        {
+            self.runs.get_mut(name).unwrap().status = Some(status);
         }
         (changed, step.wake)
+    }
+
+    fn fate(&mut self) -> Fate {
+        self.writes += 1;
+        self.faults.fate(self.writes - 1)
     }
 
     fn carry_out(&mut self, name: &str, order: &Order, fate: Fate) {
@@ -384,6 +442,7 @@ impl World {
             set(APPLIED, truth, reason);
             if truth == Truth::True {
                 set(AVAILABLE, Truth::True, "AllWorkAreAvailable");
+                self.served.insert((cluster.clone(), generation));
             } else {
                 condition::remove(&mut status.conditions, AVAILABLE);
             }
@@ -394,11 +453,11 @@ impl World {
 
     /// Runs and members act until nothing changes. Returns the next time at which something will.
     pub fn settle(&mut self) -> Option<Timestamp> {
-        for _ in 0..10_000 {
+        for _ in 0..1_000 {
             let mut changed = false;
             let mut next = None;
             for name in self.runs.keys().cloned().collect::<Vec<_>>() {
-                let (did, wake) = self.pass(&name);
+                let (did, wake) = self.reconcile(&name);
                 changed |= did;
                 if let Wake::At(time) = wake {
                     next = next.into_iter().chain([time]).min();
