@@ -49,6 +49,7 @@ fn definition(
         given => given.to_owned(),
     };
     let (schema_json, schema) = schema(version, &path)?;
+    let status = version.pointer("/subresources/status").is_some_and(Value::is_object);
     Ok(ResourceDefinition {
         list_kind: or("/listKind", format!("{kind}List")),
         singular: or("/singular", kind.to_lowercase()),
@@ -57,7 +58,7 @@ fn definition(
         categories: strings(names, "/categories"),
         namespaced: text(crd, "/spec/scope") == "Namespaced",
         verbs: Verb::ALL.to_vec(),
-        status: version.pointer("/subresources/status").is_some_and(Value::is_object),
+        status,
         scale: version.pointer("/subresources/scale").filter(|s| s.is_object()).map(scale),
         columns: columns(version, &path)?,
         selectable_fields: list(version, "/selectableFields")
@@ -67,7 +68,7 @@ fn definition(
         stored_as: (group.to_owned(), stored.to_owned()),
         builtin: false,
         deprecation_warning: deprecation(version, group, name, &kind),
-        schema: SchemaCell::ready(schema_json, schema),
+        schema: SchemaCell::ready(schema_json, schema.with_status_subresource(status)),
         group: group.to_owned(),
         version: name.to_owned(),
         kind,

@@ -52,9 +52,9 @@ pub fn track_update(
     if entries.is_empty() && live.is_some() {
         return;
     }
-    let mut bare = live.cloned().unwrap_or_else(|| json!({}));
-    managed::remove(&mut bare);
+    let nothing = json!({});
     let own = ownership::updater(new, manager, subresource);
-    ownership::record_update(&mut entries, &bare, new, own, schema, now);
+    // The old entries differ from none, but nobody owns the field that they are in.
+    ownership::record_update(&mut entries, live.unwrap_or(&nothing), new, own, schema, now);
     managed::write(new, entries);
 }

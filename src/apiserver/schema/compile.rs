@@ -53,6 +53,13 @@ fn mark(node: &mut Node) {
     let rules = within(|n| n.rules_within);
     let transitions = within(|n| n.transitions_within);
     let defaults = within(|n| n.defaults_within);
+    let is_metadata = |name: &str| node.embedded && name == "metadata";
+    let fields = node.properties.iter().filter(|(name, _)| !is_metadata(name)).map(|(_, n)| n);
+    let distinct = fields
+        .chain(node.additional_node())
+        .chain(node.items.as_deref())
+        .any(|n| n.distinct_within);
+    node.distinct_within = distinct || node.list_type != ListType::Atomic;
     node.rules_within = rules || !node.rules.is_empty();
     node.transitions_within = transitions || node.rules.iter().any(Rule::uses_old_self);
     node.defaults_within = defaults || node.default.is_some();

@@ -32,10 +32,16 @@ pub(super) fn duplicates(root: &Node, object: &Value) -> Vec<FieldError> {
 }
 
 fn walk(node: &Node, value: &Value, path: &mut String, errors: &mut Vec<FieldError>) {
+    if !node.distinct_within {
+        return;
+    }
     match value {
         Value::Object(map) => {
             for (key, below) in map {
                 let Some(child) = node.child(key) else { continue };
+                if node.embedded && key == "metadata" {
+                    continue;
+                }
                 let length = path.len();
                 push_child(path, key, node.properties.contains_key(key));
                 walk(child, below, path, errors);

@@ -138,6 +138,8 @@ pub(crate) struct Node {
     pub(crate) rules_within: bool,
     /// Likewise for rules that read `oldSelf`.
     pub(crate) transitions_within: bool,
+    /// Likewise for lists whose items must differ. What `metadata` has of those does not count: nobody checks it.
+    pub(crate) distinct_within: bool,
     /// Likewise for defaults.
     pub(crate) defaults_within: bool,
 }

@@ -137,6 +137,11 @@ fn validation_speaks_like_kube_apiserver() {
             r#"spec.x.k: Invalid value: "string": spec.x.k in body must be of type integer: "string""#,
         ),
         (
+            json!({"type": "string", "nullable": true, "enum": ["A"]}),
+            json!(null),
+            r#"spec.x: Unsupported value: null: supported values: "A""#,
+        ),
+        (
             json!({"type": "array", "items": {"type": "string"}}),
             json!(["a", null]),
             r#"spec.x[1]: Invalid value: "null": spec.x[1] in body must be of type string: "null""#,

@@ -160,7 +160,8 @@ impl Walk {
 
     fn allowed(&mut self, node: &Node, value: &Value) {
         let Some(allowed) = &node.checks.allowed else { return };
-        if allowed.iter().any(|a| number::equal(a, value)) || (value.is_null() && node.nullable) {
+        // Also null has to be among them, nullable or not.
+        if allowed.iter().any(|a| number::equal(a, value)) {
             return;
         }
         let supported: Vec<String> = allowed
