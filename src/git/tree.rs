@@ -1,0 +1,221 @@
+//! Files of a commit, straight from the object store, within limits.
+
+use std::collections::BTreeSet;
+
+use super::{
+    error::{Class, GitError},
+    repository::{Repository, object_id},
+};
+use crate::model::CommitId;
+
+/// A file of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its path, relative to the followed folder, with `/`.
+    pub path: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// How much of a repository is read at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Files.
+    pub files: usize,
+    /// Bytes of one file.
+    pub file_bytes: u64,
+    /// Bytes of all files.
+    pub total_bytes: u64,
+    /// Folders inside each other.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { files: 20_000, file_bytes: 4 << 20, total_bytes: 256 << 20, depth: 64 }
+    }
+}
+
+impl Repository {
+    /// Reads the files below `folder` whose path `wanted` accepts. Links and submodules are left out.
+    ///
+    /// # Errors
+    /// When the folder is not there, or it holds more than `limits` allow.
+    pub fn files(
+        &self,
+        commit: &CommitId,
+        folder: &str,
+        limits: Limits,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<File>, GitError> {
+        let repository = self.open()?;
+        let tree = subtree(&repository, commit, folder)?.ok_or_else(|| {
+            GitError::new(
+                Class::NotThere,
+                format!("there is no folder `{folder}` in commit {}", commit.short()),
+            )
+        })?;
+        let mut reader = Reader { limits, total: 0, files: Vec::new(), wanted: &wanted };
+        reader.walk(&tree, "", 0)?;
+        Ok(reader.files)
+    }
+
+    /// Reads one file below `folder`, if it is there.
+    ///
+    /// # Errors
+    /// When it is larger than `limits` allow, or cannot be read.
+    pub fn file(
+        &self,
+        commit: &CommitId,
+        folder: &str,
+        path: &str,
+        limits: Limits,
+    ) -> Result<Option<File>, GitError> {
+        let repository = self.open()?;
+        let Some(tree) = subtree(&repository, commit, folder)? else { return Ok(None) };
+        let attempt = || format!("cannot read `{path}` of commit {}", commit.short());
+        let entry = tree
+            .lookup_entry_by_path(path)
+            .map_err(|error| GitError::because(Class::Damaged, attempt(), &error))?;
+        match entry {
+            Some(entry) if entry.mode().is_blob() => Ok(Some(File {
+                path: path.to_owned(),
+                bytes: blob(&repository, entry.object_id(), path, limits.file_bytes)?,
+            })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the paths below `folder` that differ between two commits. Subtrees that are equal are not looked into.
+    ///
+    /// # Errors
+    /// When a tree cannot be read.
+    pub fn changed_paths(
+        &self,
+        old: &CommitId,
+        new: &CommitId,
+        folder: &str,
+    ) -> Result<BTreeSet<String>, GitError> {
+        let repository = self.open()?;
+        let attempt = || format!("cannot compare {} with {}", old.short(), new.short());
+        let damaged = |error: &(dyn std::error::Error + 'static)| {
+            GitError::because(Class::Damaged, attempt(), error)
+        };
+        let tree = |commit| {
+            Ok(subtree(&repository, commit, folder)?.unwrap_or_else(|| repository.empty_tree()))
+        };
+        let (before, after) = (tree(old)?, tree(new)?);
+        let mut paths = BTreeSet::new();
+        if before.id == after.id {
+            return Ok(paths);
+        }
+        let mut changes = before.changes().map_err(|error| damaged(&error))?;
+        changes.options(|options| {
+            options.track_path().track_rewrites(None);
+        });
+        changes
+            .for_each_to_obtain_tree(&after, |change| {
+                if !change.entry_mode().is_tree() {
+                    paths.insert(change.location().to_string());
+                }
+                Ok(std::ops::ControlFlow::Continue(()))
+            })
+            .map_err(|error| damaged(&error))?;
+        Ok(paths)
+    }
+}
+
+fn subtree<'r>(
+    repository: &'r gix::Repository,
+    commit: &CommitId,
+    folder: &str,
+) -> Result<Option<gix::Tree<'r>>, GitError> {
+    let attempt = || format!("cannot read the files of commit {}", commit.short());
+    let damaged = |error: &(dyn std::error::Error + 'static)| {
+        GitError::because(Class::Damaged, attempt(), error)
+    };
+    let found = repository.find_commit(object_id(commit)?).map_err(|error| {
+        GitError::because(Class::NoSuchCommit(commit.clone()), attempt(), &error)
+    })?;
+    let tree = found.tree().map_err(|error| damaged(&error))?;
+    let folder = folder.trim_matches('/');
+    if folder.is_empty() || folder == "." {
+        return Ok(Some(tree));
+    }
+    match tree
+        .lookup_entry_by_path(folder.trim_start_matches("./"))
+        .map_err(|error| damaged(&error))?
+    {
+        Some(entry) if entry.mode().is_tree() => {
+            let object = entry.object().map_err(|error| damaged(&error))?;
+            Ok(Some(object.into_tree()))
+        }
+        _ => Ok(None),
+    }
+}
+
+struct Reader<'w> {
+    limits: Limits,
+    total: u64,
+    files: Vec<File>,
+    wanted: &'w dyn Fn(&str) -> bool,
+}
+
+impl Reader<'_> {
+    fn walk(&mut self, tree: &gix::Tree<'_>, prefix: &str, depth: usize) -> Result<(), GitError> {
+        let too_large = |what: String| Err(GitError::new(Class::TooLarge, what));
+        if depth > self.limits.depth {
+            return too_large(format!(
+                "`{prefix}` is more than {} folders deep",
+                self.limits.depth
+            ));
+        }
+        for entry in tree.iter() {
+            let entry = entry.map_err(|error| {
+                GitError::because(Class::Damaged, format!("cannot read `{prefix}`"), &error)
+            })?;
+            let path = format!("{prefix}{}", entry.filename());
+            if entry.mode().is_tree() {
+                let object = entry.object().map_err(|error| {
+                    GitError::because(Class::Damaged, format!("cannot read `{path}`"), &error)
+                })?;
+                self.walk(&object.into_tree(), &format!("{path}/"), depth + 1)?;
+            } else if entry.mode().is_blob() && (self.wanted)(&path) {
+                if self.files.len() == self.limits.files {
+                    return too_large(format!("more than {} files", self.limits.files));
+                }
+                let bytes = blob(tree.repo, entry.object_id(), &path, self.limits.file_bytes)?;
+                self.total += bytes.len() as u64;
+                if self.total > self.limits.total_bytes {
+                    return too_large(format!(
+                        "more than {} bytes in all files",
+                        self.limits.total_bytes
+                    ));
+                }
+                self.files.push(File { path, bytes });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a blob whose size is looked at before it is inflated.
+fn blob(
+    repository: &gix::Repository,
+    id: gix::ObjectId,
+    path: &str,
+    max: u64,
+) -> Result<Vec<u8>, GitError> {
+    let damaged = |error: &(dyn std::error::Error + 'static)| {
+        GitError::because(Class::Damaged, format!("cannot read `{path}`"), error)
+    };
+    let size = repository.find_header(id).map_err(|error| damaged(&error))?.size();
+    if size > max {
+        return Err(GitError::new(
+            Class::TooLarge,
+            format!("`{path}` has {size} bytes, more than {max}"),
+        ));
+    }
+    let mut blob = repository.find_blob(id).map_err(|error| damaged(&error))?;
+    Ok(blob.take_data())
+}
