@@ -162,7 +162,10 @@ impl Parsed {
         // A certificate carries its key; ssh-key's own type cannot hold one here.
         let kind = String::decode(&mut key_blob.as_slice())?;
         let (key, certificate) = if kind.ends_with("-cert-v01@openssh.com") {
-            let certificate = Certificate::from_bytes(&key_blob)?;
+            // ssh-key cannot hold a certificate that is valid for ever; such a one is refused as unreadable.
+            let certificate = Certificate::from_bytes(&key_blob).map_err(|error| {
+                format!("its certificate cannot be read, or has no end of validity: {error}")
+            })?;
             (certificate.public_key().clone(), Some(certificate))
         } else {
             (KeyData::decode(&mut key_blob.as_slice())?, None)

@@ -1,1 +1,4 @@
-//! See the folder's files.
+//! Repositories of the real git, read with our hands.
+
+mod follow;
+mod signature;

@@ -1,1 +1,6 @@
-//! Shared test furniture: worlds, repositories, waiting on conditions.
+//! Shared test furniture: worlds, repositories, processes, transcripts, waiting on conditions.
+#![allow(dead_code)]
+
+pub mod process;
+pub mod repository;
+pub mod transcript;

@@ -1,0 +1,132 @@
+//! The binary itself, run as a person runs it.
+
+use std::{
+    collections::VecDeque,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take before a test gives up. Generous: it bounds failures, not successes.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Returns the command `tidegate`, in an environment that knows nothing of this machine's user.
+pub fn tidegate(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    isolate(&mut command, home);
+    command
+}
+
+/// Clears what the user's configuration could change, and gives `home` instead.
+pub fn isolate(command: &mut Command, home: &Path) {
+    for name in
+        ["KUBECONFIG", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "RUST_LOG", "GIT_DIR"]
+    {
+        command.env_remove(name);
+    }
+    command
+        .env("HOME", home)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("NO_COLOR", "1")
+        .env("LC_ALL", "C.UTF-8");
+}
+
+/// Returns the kubectl to test with: the pinned one of `KUBEBUILDER_ASSETS`, else the one in `PATH`.
+pub fn kubectl() -> Option<PathBuf> {
+    let pinned =
+        std::env::var_os("KUBEBUILDER_ASSETS").map(|folder| PathBuf::from(folder).join("kubectl"));
+    let in_path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path =
+        std::env::split_paths(&in_path).map(|folder| folder.join("kubectl")).collect::<Vec<_>>();
+    pinned.into_iter().chain(in_path).find(|path| path.is_file())
+}
+
+/// Says loudly that a suite did not run, in words that stand out in a log.
+pub fn say_skipped(suite: &str, why: &str) {
+    eprintln!("\n!!! NOT RUN: {suite}: {why}\n");
+}
+
+/// A child that is watched, and ended when dropped.
+pub struct Running {
+    child: Child,
+    said: Arc<Mutex<VecDeque<String>>>,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Running {
+    /// Starts `command` and reads what it says on both streams.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        let said = Arc::new(Mutex::new(VecDeque::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let (sender, said) = (sender.clone(), Arc::clone(&said));
+            thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let mut said = said.lock().unwrap();
+                    said.push_back(line.clone());
+                    if said.len() > 2_000 {
+                        said.pop_front();
+                    }
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Self { child, said, lines }
+    }
+
+    /// Waits until a line contains `text`, and returns it.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(_) => {}
+                Err(_) => panic!("never said {text:?}; it said:\n{}", self.everything()),
+            }
+        }
+    }
+
+    /// Returns all it has said so far.
+    pub fn everything(&self) -> String {
+        self.said.lock().unwrap().iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Sends a signal by name, such as `TERM` or `KILL`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success(), "kill -{name}");
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "does not end; it said:\n{}", self.everything());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
