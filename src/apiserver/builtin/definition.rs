@@ -4,7 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use super::table::Column;
+use super::{
+    table::Column,
+    types::{self, TypeId},
+};
 use crate::apiserver::schema::Schema;
 
 /// What is served under one group, version and plural name.
@@ -142,6 +145,11 @@ impl ResourceDefinition {
         self.schema.json()
     }
 
+    /// The type of a built-in kind; `None` for custom ones.
+    pub(super) fn type_id(&self) -> Option<TypeId> {
+        self.schema.of
+    }
+
     /// Whether the verb is served.
     #[must_use]
     pub fn allows(&self, verb: Verb) -> bool {
@@ -157,30 +165,29 @@ pub(super) fn api_version(group: &str, version: &str) -> String {
 /// A schema that is made when first asked for.
 #[derive(Debug)]
 pub struct SchemaCell {
-    write: fn(&str) -> Value,
-    of: &'static str,
+    /// The built-in type that the schema is of; none where it was given.
+    of: Option<TypeId>,
     json: OnceLock<Arc<Value>>,
     compiled: OnceLock<Arc<Schema>>,
 }
 
 impl SchemaCell {
-    /// The schema that `write` makes of the type `of`.
-    pub(super) fn lazy(write: fn(&str) -> Value, of: &'static str) -> Arc<SchemaCell> {
-        Arc::new(SchemaCell { write, of, json: OnceLock::new(), compiled: OnceLock::new() })
+    /// The schema of a built-in type.
+    pub(super) fn lazy(of: TypeId) -> Arc<SchemaCell> {
+        Arc::new(SchemaCell { of: Some(of), json: OnceLock::new(), compiled: OnceLock::new() })
     }
 
     /// A schema that is there already.
     pub(super) fn ready(json: Value, compiled: Schema) -> Arc<SchemaCell> {
         Arc::new(SchemaCell {
-            write: |_| Value::Null,
-            of: "",
+            of: None,
             json: OnceLock::from(Arc::new(json)),
             compiled: OnceLock::from(Arc::new(compiled)),
         })
     }
 
     fn json(&self) -> &Arc<Value> {
-        self.json.get_or_init(|| Arc::new((self.write)(self.of)))
+        self.json.get_or_init(|| Arc::new(self.of.map_or(Value::Null, types::structural_schema)))
     }
 
     fn compiled(&self) -> &Arc<Schema> {

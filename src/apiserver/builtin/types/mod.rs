@@ -1,13 +1,16 @@
-//! The fields of the built-in kinds.
+//! The types behind the built-in kinds: their fields, and what follows from them.
 
-use serde_json::{Value, json};
+mod decode;
+mod fields;
+mod normal;
+mod quantity;
+mod required;
+mod schema;
 
-/// The name under which the type of a kind is found.
-pub(super) fn name_of(_group: &str, kind: &'static str) -> &'static str {
-    kind
-}
-
-/// The structural schema of a type.
-pub(super) fn structural_schema(_name: &str) -> Value {
-    json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
-}
+pub(super) use self::{
+    decode::check as check_types,
+    fields::{Field, Required, Shape, TYPES, Type, TypeId, Types},
+    normal::normalize,
+    required::missing,
+    schema::{component_name, open_api_components, structural_schema},
+};
