@@ -9,7 +9,7 @@ mod schema;
 
 pub(super) use self::{
     decode::check as check_types,
-    fields::{Field, Required, Shape, TYPES, Type, TypeId, Types},
+    fields::{Field, Shape, TYPES, Type, TypeId},
     normal::normalize,
     required::missing,
     schema::{component_name, open_api_components, structural_schema},
