@@ -368,6 +368,19 @@ impl<T: Wire> Collection<T> {
         self.settle(&key.scope, Some(&key.name), merged).await
     }
 
+    /// Changes an object's status by a merge patch of the status: for the only writer of a status, whom changes of the
+    /// rest do not concern.
+    ///
+    /// # Errors
+    /// [`HubError::NotFound`] when the object is gone.
+    pub async fn merge_status(&self, key: &Key, status: &Value) -> Result<Arc<T>, HubError> {
+        let kind = self.kind(&key.scope)?;
+        let patch = serde_json::json!({ "status": status });
+        let (scope, name) = (&key.scope, key.name.as_str());
+        let merged = self.hub.patch_status(kind, scope, name, &patch, meta::ENGINE_MANAGER).await;
+        self.settle(scope, Some(name), merged).await
+    }
+
     /// Adds a finalizer, if it is not there.
     ///
     /// # Errors

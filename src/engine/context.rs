@@ -1,15 +1,18 @@
 //! What every controller has at hand.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 use tokio::sync::watch;
 
-use super::collection::{Collection, Key};
+use super::{
+    collection::{Collection, Key},
+    queue::Queue,
+};
 use crate::{
     api::{
         ApprovalRequest, Binding, MemberCluster, Placement, PolicySnapshot, ResourceSnapshot, Run,
@@ -132,6 +135,59 @@ pub struct Context {
     pub clusters: Collection<MemberCluster>,
     /// Works, of a binding.
     pub works: Collection<Work>,
+    /// Placements whose status may need to be told anew.
+    pub(super) told: Arc<Queue<Key>>,
+    /// What is known of placements' content, beside their snapshots.
+    pub(super) content: Contents,
+}
+
+/// What is known of placements' content, beside their snapshots.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    placements: Mutex<HashMap<Key, Content>>,
+}
+
+/// What is known of a placement's content.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    /// One cut at a time.
+    pub(super) cutting: Arc<tokio::sync::Mutex<()>>,
+    /// A change that settles.
+    pub(super) settling: Option<Settling>,
+    /// Why the selectors cannot be met, if so.
+    pub(super) invalid: Option<String>,
+}
+
+/// A change of content that may not be the last.
+#[derive(Clone, Debug)]
+pub(super) struct Settling {
+    /// What the content is now.
+    pub(super) hash: String,
+    /// When it was first seen to differ from the latest snapshot.
+    pub(super) first: Timestamp,
+    /// When it last changed.
+    pub(super) last: Timestamp,
+}
+
+impl Contents {
+    fn locked(&self) -> MutexGuard<'_, HashMap<Key, Content>> {
+        self.placements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what is known.
+    pub(super) fn of(&self, placement: &Key) -> Content {
+        self.locked().entry(placement.clone()).or_default().clone()
+    }
+
+    /// Changes what is known.
+    pub(super) fn note(&self, placement: &Key, note: impl FnOnce(&mut Content)) {
+        note(self.locked().entry(placement.clone()).or_default());
+    }
+
+    /// Forgets a placement that is gone.
+    pub(super) fn forget(&self, placement: &Key) {
+        self.locked().remove(placement);
+    }
 }
 
 /// Returns the owner that a label names, in the object's own scope.
@@ -198,6 +254,8 @@ impl Context {
             ),
             clusters: Collection::new(&hub, Some(kind::MEMBER_CLUSTER), None, |_| None),
             works: Collection::new(&hub, None, Some(kind::WORK), binding_of),
+            told: Queue::new("placement status"),
+            content: Contents::default(),
             hub,
             members,
             options,

@@ -8,15 +8,26 @@
 //! Each controller's file has the same two functions: `subscribe(&Arc<Context>) -> Arc<Queue<Key>>` listens to the
 //! collections it depends on, and `async reconcile(Arc<Context>, Key) -> Result<Again, EngineError>` looks at one key.
 
+mod agent;
+pub mod binding;
 pub mod capture;
 pub mod collection;
+mod content;
 pub mod context;
 pub mod error;
+pub mod member;
 mod order;
+pub mod placement;
 pub mod queue;
+pub mod rolling_update;
+pub mod run;
+pub mod scheduler;
+pub mod status;
 pub mod update_run;
+pub mod work;
 
 pub use collection::{Change, Collection, Key};
 pub use context::{Context, Members, Options, SnapshotMode};
 pub use error::EngineError;
 pub use queue::{Again, Queue};
+pub use run::run;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
@@ -56,41 +56,46 @@ pub(super) async fn carry_out(
             _ => at_once.push(order),
         }
     }
-    let bindings = &bindings;
-    let done: Vec<Result<(), EngineError>> = stream::iter(at_once)
-        .map(|order| async move {
-            match order {
-                Order::Bind(bind) => match bindings.get(bind.binding.as_str()) {
-                    Some(binding) => self::bind(ctx, key, binding, bind).await,
-                    None => Ok(()),
-                },
-                Order::MarkRolloutStarted { binding, message } => {
-                    match bindings.get(binding.as_str()) {
-                        Some(binding) => announce(ctx, key, binding, message).await,
-                        None => Ok(()),
-                    }
-                }
-                Order::DeleteBinding { binding } => {
-                    let binding = Key::new(key.scope.clone(), binding);
-                    Ok(ctx.bindings.delete(&binding, &Delete::default()).await?)
-                }
-                Order::CreateApproval { name, stage, task } => {
-                    create_approval(ctx, key, name, stage, *task).await
-                }
-                Order::AcceptApproval { name, generation } => {
-                    accept_approval(ctx, key, name, *generation).await
-                }
-                Order::AddFinalizer
-                | Order::RemoveFinalizer
-                | Order::DeleteApprovals
-                | Order::CaptureSnapshot => Ok(()),
-            }
-        })
-        .buffer_unordered(WIDTH)
-        .collect()
-        .await;
+    let mut writes = Vec::new();
+    for order in at_once {
+        writes.push(carry_out_one(ctx, key, &bindings, order).boxed());
+    }
+    let done: Vec<Result<(), EngineError>> =
+        stream::iter(writes).buffer_unordered(WIDTH).collect().await;
     done.into_iter().collect::<Result<(), _>>()?;
     Ok(captured)
+}
+
+async fn carry_out_one(
+    ctx: &Context,
+    key: &Key,
+    bindings: &BTreeMap<&str, &Arc<Binding>>,
+    order: &Order,
+) -> Result<(), EngineError> {
+    match order {
+        Order::Bind(wanted) => match bindings.get(wanted.binding.as_str()) {
+            Some(binding) => bind(ctx, key, binding, wanted).await,
+            None => Ok(()),
+        },
+        Order::MarkRolloutStarted { binding, message } => match bindings.get(binding.as_str()) {
+            Some(binding) => announce(ctx, key, binding, message).await,
+            None => Ok(()),
+        },
+        Order::DeleteBinding { binding } => {
+            let binding = Key::new(key.scope.clone(), binding);
+            Ok(ctx.bindings.delete(&binding, &Delete::default()).await?)
+        }
+        Order::CreateApproval { name, stage, task } => {
+            create_approval(ctx, key, name, stage, *task).await
+        }
+        Order::AcceptApproval { name, generation } => {
+            accept_approval(ctx, key, name, *generation).await
+        }
+        Order::AddFinalizer
+        | Order::RemoveFinalizer
+        | Order::DeleteApprovals
+        | Order::CaptureSnapshot => Ok(()),
+    }
 }
 
 async fn bind(

@@ -33,6 +33,8 @@ struct Served {
     versions: BTreeMap<String, Arc<[Resource]>>,
     /// Versions of each group, the preferred one first.
     groups: BTreeMap<String, Vec<String>>,
+    /// Every resource, once all were asked for.
+    all: Option<Arc<[Resource]>>,
 }
 
 impl Discovery {
@@ -81,11 +83,22 @@ impl Hub {
         Err(HubError::UnknownKind { api_version: group.to_owned(), kind: kind.to_owned() })
     }
 
-    /// Returns every resource at its group's preferred version, and what only other versions have.
+    /// Returns every resource at its group's preferred version, and what only other versions have. Asks the server once,
+    /// until [`Hub::forget_resources`].
     ///
     /// # Errors
     /// When the server does not answer. Groups whose own server is away are left out.
-    pub async fn resources(&self) -> Result<Vec<Resource>, HubError> {
+    pub async fn resources(&self) -> Result<Arc<[Resource]>, HubError> {
+        let known = self.discovery.served().all.clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let all: Arc<[Resource]> = self.discover_all().await?.into();
+        self.discovery.served().all = Some(all.clone());
+        Ok(all)
+    }
+
+    async fn discover_all(&self) -> Result<Vec<Resource>, HubError> {
         self.discover_groups().await?;
         let groups = self.discovery.served().groups.clone();
         let mut all: Vec<Resource> = Vec::new();

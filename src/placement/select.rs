@@ -53,6 +53,13 @@ pub struct Want {
 #[error("failed to process the request due to a client error: {0}")]
 pub struct SelectionError(String);
 
+impl SelectionError {
+    /// Returns the text without Fleet's class of error before it.
+    pub fn why(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What a placement selects now: pruned, in snapshot order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
