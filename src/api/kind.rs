@@ -109,6 +109,22 @@ pub const MEMBER_CLUSTER: Kind = Kind {
     plural: "memberclusters",
     namespaced: false,
 };
+/// `InternalMemberCluster`, in a member's namespace on the hub.
+pub const INTERNAL_MEMBER_CLUSTER: Kind = Kind {
+    group: CLUSTER_GROUP,
+    version: "v1beta1",
+    name: "InternalMemberCluster",
+    plural: "internalmemberclusters",
+    namespaced: true,
+};
+/// `ClusterResourcePlacementStatus`: a copy of a placement's status in the namespace that it selects.
+pub const CLUSTER_RESOURCE_PLACEMENT_STATUS: Kind = Kind {
+    group: PLACEMENT_GROUP,
+    version: "v1beta1",
+    name: "ClusterResourcePlacementStatus",
+    plural: "clusterresourceplacementstatuses",
+    namespaced: true,
+};
 /// Our `Rollout`. One without a namespace in Git uses the cluster-scoped kinds; on the hub it lives in the daemon's own
 /// namespace (that of its kubeconfig context, or of its pod).
 pub const ROLLOUT: Kind = Kind {

@@ -1,112 +1,136 @@
-//! The frame of a definition: names, versions, columns.
+//! What a kind is, and the CustomResourceDefinition that says it to a hub.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::api::kind::{CLUSTER_GROUP, Kind};
+use super::{schema::Schema, shared::Version};
+use crate::api::Kind;
 
-/// What a definition is made of, besides its [`Kind`].
-pub(super) struct Definition {
-    pub(super) kind: Kind,
-    /// kubectl's short names.
-    pub(super) short: &'static [&'static str],
-    /// One sentence.
-    pub(super) about: &'static str,
-    /// Schema of `spec`.
-    pub(super) spec: Value,
-    /// Schema of `status`, for kinds that have one.
-    pub(super) status: Option<Value>,
-    /// Whether `status` is a subresource.
-    pub(super) status_subresource: bool,
-    /// Name, JSON path, type and priority of each column.
-    pub(super) columns: Vec<Column>,
-    /// Rules on the whole object: expression and message.
-    pub(super) rules: &'static [(&'static str, &'static str)],
+/// A column that `kubectl get` prints after the name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    /// Title; kubectl prints it in capitals.
+    pub(super) name: &'static str,
+    /// JSONPath of the cell.
+    pub(super) path: &'static str,
+    /// `string` or `date`.
+    pub(super) kind: &'static str,
+    /// Whether it is printed with `-o wide` only.
+    pub(super) wide: bool,
 }
 
-pub(super) type Column = (&'static str, String, &'static str, u8);
+impl Column {
+    /// Returns a column of text.
+    pub(super) const fn text(name: &'static str, path: &'static str) -> Self {
+        Self { name, path, kind: "string", wide: false }
+    }
 
-/// Versions that are served, the one that people see first; the last one is stored (fleet-semantics §1.2).
-const VERSIONS: [&str; 2] = ["v1", "v1beta1"];
+    /// Returns a column of text that is printed with `-o wide` only.
+    pub(super) const fn wide(name: &'static str, path: &'static str) -> Self {
+        Self { name, path, kind: "string", wide: true }
+    }
+
+    /// Returns a column of times, printed as ages.
+    pub(super) const fn date(name: &'static str, path: &'static str) -> Self {
+        Self { name, path, kind: "date", wide: false }
+    }
+
+    /// Returns the column of the object's age.
+    pub(super) const fn age() -> Self {
+        Self::date("Age", ".metadata.creationTimestamp")
+    }
+}
+
+/// One kind in all versions that it is served in. The stored one is the kind's own version.
+#[derive(Clone, Debug)]
+pub(super) struct Definition {
+    /// Which kind.
+    pub(super) kind: Kind,
+    /// Short names.
+    pub(super) short: &'static [&'static str],
+    /// Name and schema of each version, newest first.
+    pub(super) versions: Vec<(&'static str, Schema)>,
+    /// Printed columns.
+    pub(super) columns: Vec<Column>,
+    /// Whether the status is a subresource.
+    pub(super) status: bool,
+}
 
 impl Definition {
-    /// Returns the whole CustomResourceDefinition.
-    pub(super) fn build(self) -> Value {
-        let Kind { group, name, plural, namespaced, .. } = self.kind;
-        let singular = name.to_lowercase();
-        let family = if group == CLUSTER_GROUP { "fleet-cluster" } else { "fleet-placement" };
+    /// Returns a kind that is served in `v1` and `v1beta1`, as Fleet's are.
+    pub(super) fn of_fleet(
+        kind: Kind,
+        short: &'static [&'static str],
+        schema: impl Fn(Version) -> Schema,
+        columns: Vec<Column>,
+    ) -> Self {
+        let versions =
+            [Version::V1, Version::V1Beta1].map(|version| (version.as_str(), schema(version)));
+        Self { kind, short, versions: versions.into(), columns, status: true }
+    }
+
+    /// Drops the status subresource.
+    pub(super) fn without_status(mut self) -> Self {
+        self.status = false;
+        self
+    }
+
+    /// Returns the CustomResourceDefinition.
+    pub(super) fn manifest(&self) -> Value {
+        let kind = &self.kind;
         let mut names = json!({
-            "categories": ["fleet", family], "kind": name, "listKind": format!("{name}List"), "plural": plural, "singular": singular,
+            "kind": kind.name,
+            "listKind": format!("{}List", kind.name),
+            "plural": kind.plural,
+            "singular": kind.name.to_lowercase(),
+            "categories": categories(kind.group),
         });
-        if !self.short.is_empty() {
-            names["shortNames"] = json!(self.short);
+        if let (false, Some(names)) = (self.short.is_empty(), names.as_object_mut()) {
+            names.insert("shortNames".to_owned(), json!(self.short));
         }
-        let versions: Vec<Value> = VERSIONS.iter().map(|version| self.version(version)).collect();
         json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("{plural}.{group}")},
+            "metadata": {"name": format!("{}.{}", kind.plural, kind.group)},
             "spec": {
-                "group": group,
+                "group": kind.group,
                 "names": names,
-                "scope": if namespaced { "Namespaced" } else { "Cluster" },
-                "versions": versions,
+                "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
+                "versions": self.versions.iter().map(|version| self.version(version)).collect::<Vec<_>>(),
             },
         })
     }
 
-    fn version(&self, version: &str) -> Value {
-        let mut properties = json!({
-            "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}, "spec": self.spec,
-        });
-        if let Some(status) = &self.status {
-            properties["status"] = status.clone();
+    fn version(&self, (name, schema): &(&'static str, Schema)) -> Value {
+        let mut version = Map::from_iter([
+            ("name".to_owned(), json!(name)),
+            ("served".to_owned(), json!(true)),
+            ("storage".to_owned(), json!(*name == self.kind.version)),
+            ("schema".to_owned(), json!({"openAPIV3Schema": Value::from(schema.clone())})),
+        ]);
+        if !self.columns.is_empty() {
+            let columns: Vec<Value> = self.columns.iter().map(column).collect();
+            version.insert("additionalPrinterColumns".to_owned(), json!(columns));
         }
-        let mut schema = json!({"description": self.about, "type": "object", "required": ["spec"], "properties": properties});
-        if !self.rules.is_empty() {
-            schema["x-kubernetes-validations"] = self
-                .rules
-                .iter()
-                .map(|(rule, message)| json!({"rule": rule, "message": message}))
-                .collect();
+        if self.status {
+            version.insert("subresources".to_owned(), json!({"status": {}}));
         }
-        let mut entry = json!({
-            "name": version, "served": true, "storage": version == self.kind.version, "schema": {"openAPIV3Schema": schema},
-        });
-        let columns: Vec<Value> = self.columns.iter().map(column).collect();
-        if !columns.is_empty() {
-            entry["additionalPrinterColumns"] = columns.into();
-        }
-        if self.status_subresource {
-            entry["subresources"] = json!({"status": {}});
-        }
-        entry
+        Value::Object(version)
     }
 }
 
-fn column((name, path, kind, priority): &Column) -> Value {
-    let mut column = json!({"name": name, "jsonPath": path, "type": kind});
-    if *priority > 0 {
-        column["priority"] = json!(priority);
+fn column(column: &Column) -> Value {
+    let mut value = json!({"name": column.name, "jsonPath": column.path, "type": column.kind});
+    if let (true, Some(value)) = (column.wide, value.as_object_mut()) {
+        value.insert("priority".to_owned(), json!(1));
     }
-    column
+    value
 }
 
-/// The columns that every kind ends with.
-pub(super) fn age() -> Column {
-    ("Age", ".metadata.creationTimestamp".to_owned(), "date", 0)
-}
-
-/// The generation, as Fleet prints it.
-pub(super) fn generation() -> Column {
-    ("Gen", ".metadata.generation".to_owned(), "string", 0)
-}
-
-/// The status of a condition.
-pub(super) fn condition(name: &'static str, kind: &str, field: &str, priority: u8) -> Column {
-    (name, format!(".status.conditions[?(@.type==\"{kind}\")].{field}"), "string", priority)
-}
-
-/// A plain field.
-pub(super) fn field(name: &'static str, path: &str) -> Column {
-    (name, path.to_owned(), "string", 0)
+/// Returns the categories of a group's kinds: `kubectl get fleet` lists them (fleet-semantics §1.3).
+fn categories(group: &str) -> Vec<&'static str> {
+    match group {
+        crate::api::kind::PLACEMENT_GROUP => vec!["fleet", "fleet-placement"],
+        crate::api::kind::CLUSTER_GROUP => vec!["fleet", "fleet-cluster"],
+        _ => vec!["tidegate"],
+    }
 }

@@ -1,307 +1,451 @@
-//! Placements (fleet-semantics §2.4, §2.5).
-
-use serde_json::{Value, json};
+//! Placements and the mirrored status (fleet-semantics §2.4, §2.5).
 
 use super::{
-    definition::{Column, Definition, age, condition, generation},
-    schema::{
-        about, apply_strategy, conditions, label_selector, list, list_up_to, namespaced_name,
-        object, resource_identifier, text, troubled_placements, with_properties, with_rules, word,
-        word_or,
+    definition::{Column, Definition},
+    schema::{Schema, int32, integer, list, object, root, text, time},
+    shared::{
+        Version, amount, apply_strategy, conditions, diffed_placements, drifted_placements,
+        failed_placements, label_selector, namespaced_name, report_back_strategy,
+        resource_identifier,
     },
 };
-use crate::api::kind::{self, Kind};
+use crate::api::kind;
 
-pub(super) fn all() -> Vec<Value> {
-    vec![
-        placement(kind::CLUSTER_RESOURCE_PLACEMENT, &["crp"], CLUSTER_RULES),
-        placement(kind::RESOURCE_PLACEMENT, &["rp"], &[]),
-    ]
-}
-
-const CLUSTER_RULES: &[(&str, &str)] = &[(
-    "!(has(self.spec.statusReportingScope) && self.spec.statusReportingScope == 'NamespaceAccessible') || size(self.spec.resourceSelectors.filter(x, x.kind == 'Namespace')) == 1",
-    "when statusReportingScope is NamespaceAccessible, exactly one resourceSelector with kind 'Namespace' is required",
-)];
-
-fn placement(
-    kind: Kind,
-    short: &'static [&'static str],
-    rules: &'static [(&'static str, &'static str)],
-) -> Value {
-    let about = "Which objects of the hub go to which clusters, and how they get there.";
-    let (spec, status) = (spec(!kind.namespaced), Some(status()));
-    Definition {
-        kind,
-        short,
-        about,
-        spec,
-        status,
-        status_subresource: true,
-        columns: columns(kind.name),
-        rules,
-    }
-    .build()
-}
-
-fn columns(prefix: &str) -> Vec<Column> {
-    let of = |name, kind: &str, field, priority| {
-        condition(name, &format!("{prefix}{kind}"), field, priority)
-    };
-    vec![
-        generation(),
-        ("Type", ".spec.policy.placementType".to_owned(), "string", 1),
-        of("Scheduled", "Scheduled", "status", 0),
-        of("Scheduled-Gen", "Scheduled", "observedGeneration", 0),
-        of("Work-Synchronized", "WorkSynchronized", "status", 1),
-        of("Work-Synchronized-Gen", "WorkSynchronized", "observedGeneration", 1),
-        of("Available", "Available", "status", 0),
-        of("Available-Gen", "Available", "observedGeneration", 0),
-        age(),
-    ]
-}
-
-fn spec(cluster: bool) -> Value {
-    let mut scope = word_or(&["ClusterScopeOnly", "NamespaceAccessible"], "ClusterScopeOnly");
-    if cluster {
-        scope = with_rules(scope, &[("self == oldSelf", "statusReportingScope is immutable")]);
-    }
-    let mut selectors = list_up_to(100, selector());
-    selectors["minItems"] = json!(1);
-    let spec = object(
-        json!({
-            "policy": policy(),
-            "resourceSelectors": selectors,
-            "revisionHistoryLimit": {"type": "integer", "format": "int32", "default": 10, "minimum": 1, "maximum": 1000},
-            "statusReportingScope": scope,
-            "strategy": strategy(),
-        }),
-        &["resourceSelectors"],
-    );
-    let with_selectors =
-        "(has(x.selectionScope) && x.selectionScope == 'NamespaceWithResourceSelectors')";
-    let namespaces = "x.group == '' && x.version == 'v1' && x.kind == 'Namespace'";
-    let rules = [
-        (
-            "!(has(oldSelf.policy) && !has(self.policy))".to_owned(),
-            "policy cannot be removed once set",
-        ),
-        (
-            format!(
-                "size(self.resourceSelectors.filter(x, {namespaces} && {with_selectors})) <= 1"
-            ),
-            "only one namespace selector with NamespaceWithResourceSelectors mode is allowed",
-        ),
-        (
-            format!(
-                "self.resourceSelectors.all(x, !({namespaces} && {with_selectors}) || (has(x.name) && size(x.name) > 0))"
-            ),
-            "namespace selector with NamespaceWithResourceSelectors mode must select by name (not by label)",
-        ),
-        (
-            format!(
-                "!self.resourceSelectors.exists(x, {namespaces} && {with_selectors}) || size(self.resourceSelectors.filter(x, {namespaces})) == 1"
-            ),
-            "when using NamespaceWithResourceSelectors mode, only one namespace selector is allowed (cannot mix with other namespace selectors)",
-        ),
-    ];
-    let rules: Vec<(&str, &str)> =
-        rules.iter().map(|(rule, message)| (rule.as_str(), *message)).collect();
-    with_rules(spec, &rules)
-}
-
-fn selector() -> Value {
-    let selector = object(
-        json!({
-            "group": text(),
-            "kind": text(),
-            "labelSelector": label_selector(),
-            "name": text(),
-            "selectionScope": word_or(
-                &["NamespaceOnly", "NamespaceWithResources", "NamespaceWithResourceSelectors"],
-                "NamespaceWithResources",
-            ),
-            "version": text(),
-        }),
-        &["group", "kind", "version"],
-    );
-    let rule = "!(has(self.name) && size(self.name) > 0 && has(self.labelSelector))";
-    with_rules(
-        selector,
-        &[(rule, "name and labelSelector are mutually exclusive in a resource selector")],
+/// `ClusterResourcePlacement`.
+pub(super) fn cluster() -> Definition {
+    Definition::of_fleet(
+        kind::CLUSTER_RESOURCE_PLACEMENT,
+        &["crp"],
+        |version| {
+            root([
+                (
+                    "spec",
+                    spec(version)
+                        .rule(
+                            "!has(self.statusReportingScope) || self.statusReportingScope != 'NamespaceAccessible' || \
+                             self.resourceSelectors.filter(s, s.kind == 'Namespace').size() == 1",
+                            "when statusReportingScope is NamespaceAccessible, exactly one resourceSelector with kind 'Namespace' is required",
+                        )
+                        .rule(
+                            "!has(oldSelf.statusReportingScope) || !has(self.statusReportingScope) || \
+                             self.statusReportingScope == oldSelf.statusReportingScope",
+                            "statusReportingScope is immutable",
+                        ),
+                ),
+                ("status", status(version)),
+            ])
+            .require(["spec"])
+            .about("Selects cluster-scoped objects, or whole namespaces, and places them on member clusters.")
+        },
+        columns([
+            r#".status.conditions[?(@.type=="ClusterResourcePlacementScheduled")].status"#,
+            r#".status.conditions[?(@.type=="ClusterResourcePlacementScheduled")].observedGeneration"#,
+            r#".status.conditions[?(@.type=="ClusterResourcePlacementWorkSynchronized")].status"#,
+            r#".status.conditions[?(@.type=="ClusterResourcePlacementWorkSynchronized")].observedGeneration"#,
+            r#".status.conditions[?(@.type=="ClusterResourcePlacementAvailable")].status"#,
+            r#".status.conditions[?(@.type=="ClusterResourcePlacementAvailable")].observedGeneration"#,
+        ]),
     )
 }
 
-/// The scheduling policy; policy snapshots hold one too.
-pub(super) fn policy_fields() -> Value {
-    let tolerations = list_up_to(
-        100,
-        with_rules(
-            object(
-                json!({
-                    "effect": word(&["NoSchedule"]),
-                    "key": text(),
-                    "operator": word_or(&["Equal", "Exists"], "Equal"),
-                    "value": text(),
-                }),
-                &[],
-            ),
-            &[
-                (
-                    "!(has(self.operator) && self.operator == 'Exists' && has(self.value) && size(self.value) > 0)",
-                    "value must be empty when operator is Exists",
-                ),
-                (
-                    "(has(self.key) && size(self.key) > 0) || (has(self.operator) && self.operator == 'Exists')",
-                    "operator must be Exists when key is empty",
-                ),
-            ],
-        ),
-    );
-    let spread = object(
-        json!({
-            "maxSkew": {"type": "integer", "format": "int32", "default": 1, "minimum": 1},
-            "topologyKey": text(),
-            "whenUnsatisfiable": word_or(&["DoNotSchedule", "ScheduleAnyway"], "DoNotSchedule"),
-        }),
-        &["topologyKey"],
-    );
-    object(
-        json!({
-            "affinity": affinity(),
-            "clusterNames": list_up_to(100, text()),
-            "numberOfClusters": {"type": "integer", "format": "int32", "minimum": 0},
-            "placementType": word_or(&["PickAll", "PickN", "PickFixed"], "PickAll"),
-            "tolerations": tolerations,
-            "topologySpreadConstraints": list(spread),
-        }),
-        &[],
+/// `ResourcePlacement`.
+pub(super) fn namespaced() -> Definition {
+    Definition::of_fleet(
+        kind::RESOURCE_PLACEMENT,
+        &["rp"],
+        |version| {
+            root([("spec", spec(version)), ("status", status(version))])
+                .require(["spec"])
+                .about("Selects objects of its namespace and places them on member clusters.")
+        },
+        columns([
+            r#".status.conditions[?(@.type=="ResourcePlacementScheduled")].status"#,
+            r#".status.conditions[?(@.type=="ResourcePlacementScheduled")].observedGeneration"#,
+            r#".status.conditions[?(@.type=="ResourcePlacementWorkSynchronized")].status"#,
+            r#".status.conditions[?(@.type=="ResourcePlacementWorkSynchronized")].observedGeneration"#,
+            r#".status.conditions[?(@.type=="ResourcePlacementAvailable")].status"#,
+            r#".status.conditions[?(@.type=="ResourcePlacementAvailable")].observedGeneration"#,
+        ]),
     )
 }
 
-fn policy() -> Value {
-    let mut policy = policy_fields();
-    let kind = policy["properties"]["placementType"].take();
-    policy["properties"]["placementType"] =
-        with_rules(kind, &[("self == oldSelf", "placement type is immutable")]);
-    with_rules(
-        policy,
-        &[
-            (
-                "!(self.placementType == 'PickFixed' && (has(self.affinity) || has(self.numberOfClusters) || has(self.topologySpreadConstraints) || has(self.tolerations)))",
-                "affinity, numberOfClusters, topologySpreadConstraints, and tolerations cannot be set when placementType is PickFixed",
-            ),
-            (
-                "!(self.placementType == 'PickAll' && (has(self.clusterNames) || has(self.numberOfClusters) || has(self.topologySpreadConstraints)))",
-                "clusterNames, numberOfClusters, and topologySpreadConstraints cannot be set when placementType is PickAll",
-            ),
-            (
-                "!(self.placementType == 'PickN' && (has(self.clusterNames) || !has(self.numberOfClusters)))",
-                "clusterNames cannot be set and numberOfClusters must be set when placementType is PickN",
-            ),
+/// `ClusterResourcePlacementStatus`.
+pub(super) fn mirrored_status() -> Definition {
+    Definition::of_fleet(
+        kind::CLUSTER_RESOURCE_PLACEMENT_STATUS,
+        &["crps"],
+        |version| {
+            root([
+                ("sourceStatus", status(version)),
+                ("lastUpdatedTime", time().about("When the copy was made.")),
+            ])
+            .about("A copy of a placement's status, for those who may read only the namespace it is in.")
+        },
+        vec![
+            Column::text("Resource-Index", ".sourceStatus.observedResourceIndex"),
+            Column::date("Last-Updated", ".lastUpdatedTime"),
+            Column::age(),
         ],
     )
+    .without_status()
 }
 
-fn affinity() -> Value {
-    let expression = object(
-        json!({
-            "name": text(),
-            "operator": word(&["Gt", "Ge", "Eq", "Ne", "Lt", "Le"]),
-            "values": {"type": "array", "items": text(), "maxItems": 1},
-        }),
-        &["name", "operator", "values"],
-    );
-    let properties = object(json!({"matchExpressions": list(expression)}), &["matchExpressions"]);
-    let sorter = object(
-        json!({"name": text(), "sortOrder": word(&["Descending", "Ascending"])}),
-        &["name", "sortOrder"],
-    );
-    let term = object(
-        json!({"labelSelector": label_selector(), "propertySelector": properties, "propertySorter": sorter}),
-        &[],
-    );
-    let preferred = object(
-        json!({"preference": term, "weight": {"type": "integer", "format": "int32", "minimum": -100, "maximum": 100}}),
-        &["preference", "weight"],
-    );
-    let required =
-        object(json!({"clusterSelectorTerms": list_up_to(10, term)}), &["clusterSelectorTerms"]);
-    let cluster = object(
-        json!({
-            "preferredDuringSchedulingIgnoredDuringExecution": list(preferred),
-            "requiredDuringSchedulingIgnoredDuringExecution": required,
-        }),
-        &[],
-    );
-    object(json!({"clusterAffinity": cluster}), &[])
+fn columns(paths: [&'static str; 6]) -> Vec<Column> {
+    let [scheduled, scheduled_gen, synchronized, synchronized_gen, available, available_gen] =
+        paths;
+    vec![
+        Column::text("Gen", ".metadata.generation"),
+        Column::wide("Type", ".spec.policy.placementType"),
+        Column::text("Scheduled", scheduled),
+        Column::text("Scheduled-Gen", scheduled_gen),
+        Column::wide("Work-Synchronized", synchronized),
+        Column::wide("Work-Synchronized-Gen", synchronized_gen),
+        Column::text("Available", available),
+        Column::text("Available-Gen", available_gen),
+        Column::age(),
+    ]
 }
 
-fn strategy() -> Value {
-    let amount = || {
-        json!({
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "default": "25%",
-            "pattern": "^((100|[0-9]{1,2})%|[0-9]+)$",
-            "x-kubernetes-int-or-string": true,
-        })
-    };
-    let rolling = object(
-        json!({
-            "maxSurge": amount(),
-            "maxUnavailable": amount(),
-            "unavailablePeriodSeconds": {"type": "integer", "default": 60, "minimum": 0},
-        }),
-        &[],
-    );
-    let report = with_rules(
-        object(
-            json!({
-                "destination": word(&["OriginalResource", "WorkAPI"]),
-                "type": word_or(&["Disabled", "Mirror"], "Disabled"),
-            }),
-            &[],
+fn spec(version: Version) -> Schema {
+    const SELECTED_INSIDE: &str = "s.group == '' && s.kind == 'Namespace' && has(s.selectionScope) && \
+                                   s.selectionScope == 'NamespaceWithResourceSelectors'";
+    let inside = format!("self.resourceSelectors.filter(s, {SELECTED_INSIDE})");
+    object([
+        (
+            "resourceSelectors",
+            list(selector())
+                .items_at_least(1)
+                .items_at_most(100)
+                .about("What to place: objects that any of them picks."),
         ),
-        &[(
-            "!(self.type == 'Mirror' && !has(self.destination))",
-            "when reportBackStrategy.type is 'Mirror', a destination must be specified",
-        )],
-    );
-    let strategy = object(
-        json!({
-            "applyStrategy": apply_strategy(),
-            "deleteStrategy": object(json!({"propagationPolicy": word_or(&["Abandon", "Delete"], "Delete")}), &[]),
-            "reportBackStrategy": report,
-            "rollingUpdate": about(rolling, "Not with type External."),
-            "type": word_or(&["RollingUpdate", "External"], "RollingUpdate"),
-        }),
-        &[],
-    );
-    let rule = "!(has(oldSelf.type) && oldSelf.type == 'External' && self.type != 'External')";
-    with_rules(
-        strategy,
-        &[(rule, "cannot change rollout strategy type from 'External' to other types")],
+        ("policy", policy()),
+        ("strategy", strategy(version)),
+        (
+            "revisionHistoryLimit",
+            int32()
+                .at_least(1)
+                .at_most(1000)
+                .default(10)
+                .about("How many resource snapshot groups, and how many policy snapshots, are kept."),
+        ),
+        (
+            "statusReportingScope",
+            text()
+                .one_of(["ClusterScopeOnly", "NamespaceAccessible"])
+                .default("ClusterScopeOnly")
+                .about("Whether the status is also copied into the selected namespace."),
+        ),
+    ])
+    .require(["resourceSelectors"])
+    .rule(
+        "!(has(oldSelf.policy) && !has(self.policy))",
+        "policy cannot be removed once set",
+    )
+    .rule(
+        &format!("{inside}.size() <= 1"),
+        "only one namespace selector with NamespaceWithResourceSelectors mode is allowed",
+    )
+    .rule(
+        &format!("{inside}.all(s, has(s.name) && s.name != '')"),
+        "namespace selector with NamespaceWithResourceSelectors mode must select by name (not by label)",
+    )
+    .rule(
+        &format!(
+            "{inside}.size() == 0 || \
+             self.resourceSelectors.filter(s, s.group == '' && s.kind == 'Namespace').size() == 1"
+        ),
+        "when using NamespaceWithResourceSelectors mode, only one namespace selector is allowed (cannot mix with other namespace selectors)",
+    )
+    .about("What to place, where, and how.")
+}
+
+fn selector() -> Schema {
+    object([
+        ("group", text().about("API group; empty for the core group.")),
+        ("version", text().about("API version.")),
+        ("kind", text().about("Kind.")),
+        ("name", text().about("Exact name. Without a name and a selector, all of the kind.")),
+        ("labelSelector", label_selector().about("Picks by labels.")),
+        (
+            "selectionScope",
+            text()
+                .one_of([
+                    "NamespaceOnly",
+                    "NamespaceWithResources",
+                    "NamespaceWithResourceSelectors",
+                ])
+                .default("NamespaceWithResources")
+                .about(
+                    "What a selector of a Namespace covers: the Namespace alone, with all that is in it, or with what \
+                     other selectors pick in it.",
+                ),
+        ),
+    ])
+    .require(["group", "kind", "version"])
+    .rule(
+        "!(has(self.name) && self.name != '' && has(self.labelSelector))",
+        "name and labelSelector are mutually exclusive in a resource selector",
     )
 }
 
-fn status() -> Value {
-    let cluster = object(
-        json!({
-            "applicableClusterResourceOverrides": list(text()),
-            "applicableResourceOverrides": list(namespaced_name()),
-            "clusterName": text(),
-            "conditions": conditions(),
-            "observedResourceIndex": text(),
-        }),
-        &[],
-    );
-    object(
-        json!({
-            "conditions": conditions(),
-            "observedResourceIndex": text(),
-            "placementStatuses": list(with_properties(cluster, troubled_placements())),
-            "selectedResources": list(resource_identifier()),
-        }),
-        &[],
+fn policy() -> Schema {
+    policy_fields(text().immutable("placement type is immutable"))
+    .rule(
+        "!(self.placementType == 'PickFixed' && (has(self.affinity) || has(self.numberOfClusters) || \
+         has(self.topologySpreadConstraints) || has(self.tolerations)))",
+        "affinity, numberOfClusters, topologySpreadConstraints, and tolerations cannot be set when placementType is PickFixed",
     )
+    .rule(
+        "!(self.placementType == 'PickAll' && (has(self.clusterNames) || has(self.numberOfClusters) || \
+         has(self.topologySpreadConstraints)))",
+        "clusterNames, numberOfClusters, and topologySpreadConstraints cannot be set when placementType is PickAll",
+    )
+    .rule(
+        "!(self.placementType == 'PickN' && (has(self.clusterNames) || !has(self.numberOfClusters)))",
+        "clusterNames cannot be set and numberOfClusters must be set when placementType is PickN",
+    )
+    .about("Which clusters. Absent: all of them.")
+}
+
+/// The scheduling policy as policy snapshots repeat it: without the number of clusters, so without the rules that demand it.
+pub(super) fn frozen_policy() -> Schema {
+    policy_fields(text()).about("The policy, without the number of clusters.")
+}
+
+fn policy_fields(placement_type: Schema) -> Schema {
+    object([
+        (
+            "placementType",
+            placement_type
+                .one_of(["PickAll", "PickN", "PickFixed"])
+                .default("PickAll")
+                .about("All eligible clusters, the best N, or a list."),
+        ),
+        ("clusterNames", list(text()).items_at_most(100).about("The list, for PickFixed.")),
+        ("numberOfClusters", int32().at_least(0).about("N, for PickN.")),
+        ("affinity", affinity()),
+        ("topologySpreadConstraints", topology_spread_constraints()),
+        ("tolerations", tolerations()),
+    ])
+}
+
+fn term() -> Schema {
+    let property = || text().about("Name of the cluster property.");
+    object([
+        ("labelSelector", label_selector().about("Labels of the cluster.")),
+        (
+            "propertySelector",
+            object([(
+                "matchExpressions",
+                list(
+                    object([
+                        ("name", property()),
+                        (
+                            "operator",
+                            text()
+                                .one_of(["Gt", "Ge", "Eq", "Ne", "Lt", "Le"])
+                                .about("How to compare."),
+                        ),
+                        ("values", list(text()).items_at_most(1).about("Exactly one quantity.")),
+                    ])
+                    .require(["name", "operator", "values"]),
+                )
+                .about("Demands that all must be met."),
+            )])
+            .require(["matchExpressions"])
+            .about("Properties of the cluster."),
+        ),
+        (
+            "propertySorter",
+            object([
+                ("name", property()),
+                (
+                    "sortOrder",
+                    text().one_of(["Descending", "Ascending"]).about("Which end is better."),
+                ),
+            ])
+            .require(["name", "sortOrder"])
+            .about("Prefers clusters by a property; in preferences only."),
+        ),
+    ])
+}
+
+fn affinity() -> Schema {
+    object([(
+        "clusterAffinity",
+        object([
+            (
+                "requiredDuringSchedulingIgnoredDuringExecution",
+                object([(
+                    "clusterSelectorTerms",
+                    list(term())
+                        .items_at_most(10)
+                        .about("A cluster is eligible when any term matches."),
+                )])
+                .require(["clusterSelectorTerms"])
+                .about("What a cluster must have."),
+            ),
+            (
+                "preferredDuringSchedulingIgnoredDuringExecution",
+                list(
+                    object([
+                        (
+                            "weight",
+                            int32().at_least(-100).at_most(100).about("How much it counts."),
+                        ),
+                        ("preference", term().about("What is preferred.")),
+                    ])
+                    .require(["preference", "weight"]),
+                )
+                .about("What a cluster should have; for PickN."),
+            ),
+        ])
+        .about("By labels and properties of clusters."),
+    )])
+    .about("Which clusters are eligible, and which are better.")
+}
+
+fn topology_spread_constraints() -> Schema {
+    list(
+        object([
+            ("maxSkew", int32().at_least(1).default(1).about("How uneven the spread may be.")),
+            ("topologyKey", text().about("The label that tells domains apart.")),
+            (
+                "whenUnsatisfiable",
+                text()
+                    .one_of(["DoNotSchedule", "ScheduleAnyway"])
+                    .default("DoNotSchedule")
+                    .about("Whether the constraint is a demand or a wish."),
+            ),
+        ])
+        .require(["topologyKey"]),
+    )
+    .about("How picked clusters spread; for PickN.")
+}
+
+fn tolerations() -> Schema {
+    list(
+        object([
+            ("key", text().about("Key of the taint; empty for all, with Exists.")),
+            (
+                "operator",
+                text().one_of(["Equal", "Exists"]).default("Equal").about("How to compare."),
+            ),
+            ("value", text().about("Value of the taint, for Equal.")),
+            ("effect", text().one_of(["NoSchedule"]).about("Effect of the taint; empty for all.")),
+        ])
+        .rule(
+            "!(self.operator == 'Exists' && has(self.value) && self.value != '')",
+            "value must be empty when operator is Exists",
+        )
+        .rule(
+            "(has(self.key) && self.key != '') || self.operator == 'Exists'",
+            "operator must be Exists when key is empty",
+        ),
+    )
+    .items_at_most(100)
+    .about("Taints of clusters that do not matter here.")
+}
+
+fn strategy(version: Version) -> Schema {
+    let pace = |about: &str| amount().default("25%").about(about);
+    let whole = object([
+        (
+            "type",
+            text()
+                .one_of(["RollingUpdate", "External"])
+                .default("RollingUpdate")
+                .rule(
+                    "!(self != 'External' && oldSelf == 'External')",
+                    "cannot change rollout strategy type from 'External' to other types",
+                )
+                .about("Who rolls out: the placement by itself, or staged update runs."),
+        ),
+        (
+            "rollingUpdate",
+            object([
+                ("maxUnavailable", pace("How many clusters may be unavailable at a time.")),
+                ("maxSurge", pace("How many clusters may be added at a time.")),
+                (
+                    "unavailablePeriodSeconds",
+                    integer()
+                        .at_least(0)
+                        .default(60)
+                        .about("How long objects that cannot be watched count as unavailable."),
+                ),
+            ])
+            .about("Pace of a rolling update."),
+        ),
+        ("applyStrategy", apply_strategy()),
+        (
+            "deleteStrategy",
+            object([(
+                "propagationPolicy",
+                text()
+                    .one_of(["Delete", "Abandon"])
+                    .default("Delete")
+                    .about("Whether placed objects go with the placement."),
+            )])
+            .about("What happens to placed objects when the placement is deleted."),
+        ),
+        ("reportBackStrategy", report_back_strategy()),
+    ])
+    .about("How changes reach the clusters.");
+    match version {
+        Version::V1 => whole.without("deleteStrategy").without("reportBackStrategy"),
+        Version::V1Beta1 => whole,
+    }
+}
+
+fn status(version: Version) -> Schema {
+    object([
+        ("selectedResources", list(resource_identifier(version)).about("What is placed.")),
+        (
+            "observedResourceIndex",
+            text().about(
+                "The resource snapshot index that all clusters share; empty while they differ.",
+            ),
+        ),
+        ("placementStatuses", list(cluster_status(version)).about("One a cluster.")),
+        ("conditions", conditions("How the placement goes as a whole.")),
+    ])
+    .about("How the placement goes.")
+}
+
+fn cluster_status(version: Version) -> Schema {
+    object([
+        ("clusterName", text().about("The cluster; absent when one is needed but not found.")),
+        (
+            "observedResourceIndex",
+            text().about("The resource snapshot index that the cluster should have."),
+        ),
+        (
+            "applicableClusterResourceOverrides",
+            list(text()).about("Snapshots of cluster-scoped overrides in force."),
+        ),
+        (
+            "applicableResourceOverrides",
+            list(namespaced_name()).about("Snapshots of namespaced overrides in force."),
+        ),
+        ("failedPlacements", failed_placements(version)),
+        ("driftedPlacements", drifted_placements(version)),
+        ("diffedPlacements", diffed_placements(version)),
+        ("conditions", conditions("How the cluster goes.")),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_stable_version_lacks_what_fleet_serves_only_in_beta() {
+        let has = |version, field| {
+            Value::from(strategy(version)).pointer(&format!("/properties/{field}")).is_some()
+        };
+        assert!(has(Version::V1Beta1, "deleteStrategy") && !has(Version::V1, "deleteStrategy"));
+        assert!(has(Version::V1, "applyStrategy"));
+    }
 }

@@ -1,207 +1,215 @@
-//! Pieces of schema that kinds share.
+//! Words for writing structural schemas down: OpenAPI v3 with Kubernetes' extensions.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// An object with these properties, of which `required` must be there.
-pub(super) fn object(properties: Value, required: &[&str]) -> Value {
-    let mut schema = json!({"type": "object", "properties": properties});
-    if !required.is_empty() {
-        schema["required"] = json!(required);
+/// A structural schema under construction.
+#[derive(Clone, Debug)]
+pub(super) struct Schema(Map<String, Value>);
+
+impl Schema {
+    fn typed(name: &str) -> Self {
+        Self(Map::from_iter([("type".to_owned(), json!(name))]))
     }
-    schema
+
+    fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Says what the field means, for `kubectl explain` and the reference.
+    pub(super) fn about(self, text: &str) -> Self {
+        self.with("description", text)
+    }
+
+    /// Gives the value that stands in for an absent one.
+    pub(super) fn default(self, value: impl Into<Value>) -> Self {
+        self.with("default", value)
+    }
+
+    /// Allows these words only.
+    pub(super) fn one_of<const N: usize>(self, words: [&str; N]) -> Self {
+        self.with("enum", json!(words.as_slice()))
+    }
+
+    /// Demands that text matches an RE2 pattern.
+    pub(super) fn pattern(self, pattern: &str) -> Self {
+        self.with("pattern", pattern)
+    }
+
+    /// Names the format of a value, such as `byte`.
+    pub(super) fn with_format(self, format: &str) -> Self {
+        self.with("format", format)
+    }
+
+    /// Bounds the length of text in characters.
+    pub(super) fn chars(self, least: u64, most: u64) -> Self {
+        let bounded = if least > 0 { self.with("minLength", least) } else { self };
+        bounded.with("maxLength", most)
+    }
+
+    /// Sets the lower bound of a number.
+    pub(super) fn at_least(self, least: i64) -> Self {
+        self.with("minimum", least)
+    }
+
+    /// Sets the upper bound of a number.
+    pub(super) fn at_most(self, most: i64) -> Self {
+        self.with("maximum", most)
+    }
+
+    /// Sets the least number of items of a list.
+    pub(super) fn items_at_least(self, least: u64) -> Self {
+        self.with("minItems", least)
+    }
+
+    /// Sets the greatest number of items of a list.
+    pub(super) fn items_at_most(self, most: u64) -> Self {
+        self.with("maxItems", most)
+    }
+
+    /// Names the fields that must be there.
+    pub(super) fn require<const N: usize>(self, fields: [&str; N]) -> Self {
+        self.with("required", json!(fields.as_slice()))
+    }
+
+    /// Adds a CEL rule with its literal message.
+    pub(super) fn rule(mut self, rule: &str, message: &str) -> Self {
+        let rules = self.0.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
+        if let Some(rules) = rules.as_array_mut() {
+            rules.push(json!({"rule": rule, "message": message}));
+        }
+        self
+    }
+
+    /// Adds a transition rule: the value never changes while it is present.
+    pub(super) fn immutable(self, message: &str) -> Self {
+        self.rule("self == oldSelf", message)
+    }
+
+    /// Makes a list a map keyed by one field of its items.
+    pub(super) fn keyed_by(self, key: &str) -> Self {
+        self.with("x-kubernetes-list-type", "map").with("x-kubernetes-list-map-keys", json!([key]))
+    }
+
+    /// Makes a list replaceable only as a whole.
+    pub(super) fn atomic_list(self) -> Self {
+        self.with("x-kubernetes-list-type", "atomic")
+    }
+
+    /// Makes an object replaceable only as a whole.
+    pub(super) fn atomic(self) -> Self {
+        self.with("x-kubernetes-map-type", "atomic")
+    }
+
+    /// Keeps fields that the schema does not know.
+    pub(super) fn open(self) -> Self {
+        self.with("x-kubernetes-preserve-unknown-fields", true)
+    }
+
+    /// Adds fields to an object.
+    pub(super) fn fields<const N: usize>(mut self, fields: [(&str, Schema); N]) -> Self {
+        let held = self.0.entry("properties").or_insert_with(|| json!({}));
+        if let Some(held) = held.as_object_mut() {
+            held.extend(fields.into_iter().map(|(name, field)| (name.to_owned(), field.into())));
+        }
+        self
+    }
+
+    /// Removes a field from an object: versions differ in little.
+    pub(super) fn without(mut self, field: &str) -> Self {
+        if let Some(held) = self.0.get_mut("properties").and_then(Value::as_object_mut) {
+            held.remove(field);
+        }
+        self
+    }
 }
 
-/// A list.
-pub(super) fn list(items: Value) -> Value {
-    json!({"type": "array", "items": items})
-}
-
-/// A list of at most `max`.
-pub(super) fn list_up_to(max: u32, items: Value) -> Value {
-    json!({"type": "array", "items": items, "maxItems": max})
+impl From<Schema> for Value {
+    fn from(schema: Schema) -> Self {
+        Self::Object(schema.0)
+    }
 }
 
 /// Text.
-pub(super) fn text() -> Value {
-    json!({"type": "string"})
+pub(super) fn text() -> Schema {
+    Schema::typed("string")
 }
 
-/// One of these words.
-pub(super) fn word(words: &[&str]) -> Value {
-    json!({"type": "string", "enum": words})
+/// A time of RFC 3339.
+pub(super) fn time() -> Schema {
+    text().with("format", "date-time")
 }
 
-/// One of these words, the first when nothing is said.
-pub(super) fn word_or(words: &[&str], default: &str) -> Value {
-    json!({"type": "string", "enum": words, "default": default})
+/// Yes or no.
+pub(super) fn boolean() -> Schema {
+    Schema::typed("boolean")
 }
 
-/// A whole number.
-pub(super) fn integer(format: &str) -> Value {
-    json!({"type": "integer", "format": format})
+/// A whole number of 32 bits.
+pub(super) fn int32() -> Schema {
+    Schema::typed("integer").with("format", "int32")
 }
 
-/// A moment.
-pub(super) fn time() -> Value {
-    json!({"type": "string", "format": "date-time"})
+/// A whole number of 64 bits.
+pub(super) fn int64() -> Schema {
+    Schema::typed("integer").with("format", "int64")
 }
 
-/// Anything at all, kept as it is.
-pub(super) fn anything() -> Value {
-    json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+/// A whole number of no stated size.
+pub(super) fn integer() -> Schema {
+    Schema::typed("integer")
 }
 
-/// A whole Kubernetes object, kept as it is. Pruning stops here.
-pub(super) fn embedded_object() -> Value {
-    json!({"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true})
+/// A whole number or text.
+pub(super) fn int_or_text() -> Schema {
+    Schema(Map::new())
+        .with("anyOf", json!([{"type": "integer"}, {"type": "string"}]))
+        .with("x-kubernetes-int-or-string", true)
 }
 
-/// Adds rules (expression, message) to a schema.
-pub(super) fn with_rules(mut schema: Value, rules: &[(&str, &str)]) -> Value {
-    schema["x-kubernetes-validations"] =
-        rules.iter().map(|(rule, message)| json!({"rule": rule, "message": message})).collect();
-    schema
-}
-
-/// Adds a sentence to a schema.
-pub(super) fn about(mut schema: Value, sentence: &str) -> Value {
-    schema["description"] = json!(sentence);
-    schema
-}
-
-/// One condition (`metav1.Condition`).
-pub(super) fn condition() -> Value {
-    object(
-        json!({
-            "lastTransitionTime": time(),
-            "message": {"type": "string", "maxLength": 32768},
-            "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
-            "reason": {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},
-            "status": word(&["True", "False", "Unknown"]),
-            "type": {
-                "type": "string",
-                "maxLength": 316,
-                "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
-            },
-        }),
-        &["lastTransitionTime", "message", "reason", "status", "type"],
+/// An amount in Kubernetes' notation, such as `250m`.
+pub(super) fn quantity() -> Schema {
+    int_or_text().pattern(
+        r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$",
     )
 }
 
-/// Conditions, one a type.
-pub(super) fn conditions() -> Value {
-    json!({"type": "array", "items": condition(), "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
+/// An object of these fields.
+pub(super) fn object<const N: usize>(fields: [(&str, Schema); N]) -> Schema {
+    Schema::typed("object").fields(fields)
 }
 
-/// A label selector (`metav1.LabelSelector`).
-pub(super) fn label_selector() -> Value {
-    let mut expression = list(object(
-        json!({
-            "key": text(),
-            "operator": text(),
-            "values": {"type": "array", "items": text(), "x-kubernetes-list-type": "atomic"},
-        }),
-        &["key", "operator"],
-    ));
-    expression["x-kubernetes-list-type"] = json!("atomic");
-    let mut selector = object(
-        json!({
-            "matchExpressions": expression,
-            "matchLabels": {"type": "object", "additionalProperties": text()},
-        }),
-        &[],
-    );
-    selector["x-kubernetes-map-type"] = json!("atomic");
-    selector
+/// A list.
+pub(super) fn list(item: Schema) -> Schema {
+    Schema::typed("array").with("items", item)
 }
 
-/// How objects are applied on members (fleet-semantics §2.4). Where a placement has it, Fleet's defaults fill it.
-pub(super) fn apply_strategy() -> Value {
-    object(
-        json!({
-            "allowCoOwnership": {"type": "boolean"},
-            "comparisonOption": word_or(&["PartialComparison", "FullComparison"], "PartialComparison"),
-            "serverSideApplyConfig": object(json!({"force": {"type": "boolean"}}), &[]),
-            "type": word_or(&["ClientSideApply", "ServerSideApply", "ReportDiff"], "ClientSideApply"),
-            "whenToApply": word_or(&["Always", "IfNotDrifted"], "Always"),
-            "whenToTakeOver": word_or(&["Always", "IfNoDiff", "Never"], "Always"),
-        }),
-        &[],
-    )
+/// An object of any keys.
+pub(super) fn map(value: Schema) -> Schema {
+    Schema::typed("object").with("additionalProperties", value)
 }
 
-/// Name and namespace.
-pub(super) fn namespaced_name() -> Value {
-    object(json!({"name": text(), "namespace": text()}), &["name"])
+/// An object whose fields nobody knows beforehand.
+pub(super) fn open_object() -> Schema {
+    Schema::typed("object").open()
 }
 
-/// Overrides in force, as runs, bindings and placement statuses list them.
-pub(super) fn override_lists() -> [(&'static str, Value); 2] {
-    [
-        ("clusterResourceOverrideSnapshots", list(text())),
-        ("resourceOverrideSnapshots", list(namespaced_name())),
-    ]
+/// Any value.
+pub(super) fn anything() -> Schema {
+    Schema(Map::new()).open()
 }
 
-/// Adds properties to an object schema.
-pub(super) fn with_properties(
-    mut schema: Value,
-    more: impl IntoIterator<Item = (&'static str, Value)>,
-) -> Value {
-    for (name, property) in more {
-        schema["properties"][name] = property;
-    }
-    schema
+/// A whole Kubernetes object.
+pub(super) fn embedded_object() -> Schema {
+    open_object().with("x-kubernetes-embedded-resource", true)
 }
 
-/// One object that was selected (fleet-semantics §2.5).
-pub(super) fn resource_identifier() -> Value {
-    let envelope = object(
-        json!({"name": text(), "namespace": text(), "type": word(&["ConfigMap", "ClusterResourceEnvelope", "ResourceEnvelope"])}),
-        &["name"],
-    );
-    object(
-        json!({"envelope": envelope, "group": text(), "kind": text(), "name": text(), "namespace": text(), "version": text()}),
-        &["kind", "name", "version"],
-    )
-}
-
-/// Objects that could not be applied, drifted or differ: at most 100 each.
-pub(super) fn troubled_placements() -> [(&'static str, Value); 3] {
-    let observed = |first: &'static str, details: &'static str| {
-        let detail = object(
-            json!({"path": text(), "valueInHub": text(), "valueInMember": text()}),
-            &["path"],
-        );
-        with_properties(
-            resource_identifier(),
-            [
-                (first, time()),
-                (details, list(detail)),
-                ("observationTime", time()),
-                ("targetClusterObservedGeneration", integer("int64")),
-            ],
-        )
-    };
-    [
-        ("diffedPlacements", list_up_to(100, observed("firstDiffedObservedTime", "observedDiffs"))),
-        (
-            "driftedPlacements",
-            list_up_to(100, observed("firstDriftedObservedTime", "observedDrifts")),
-        ),
-        (
-            "failedPlacements",
-            list_up_to(100, with_properties(resource_identifier(), [("condition", condition())])),
-        ),
-    ]
-}
-
-/// A scheduling decision about one cluster.
-pub(super) fn cluster_decision() -> Value {
-    let score =
-        object(json!({"affinityScore": integer("int32"), "priorityScore": integer("int32")}), &[]);
-    object(
-        json!({"clusterName": text(), "clusterScore": score, "reason": text(), "selected": {"type": "boolean"}}),
-        &["clusterName", "reason", "selected"],
-    )
+/// A kind's whole schema: `fields` beside `apiVersion`, `kind` and `metadata`.
+pub(super) fn root<const N: usize>(fields: [(&str, Schema); N]) -> Schema {
+    object([
+        ("apiVersion", text().about("Group and version of this representation of the object.")),
+        ("kind", text().about("Kind of the object.")),
+        ("metadata", Schema::typed("object")),
+    ])
+    .fields(fields)
 }

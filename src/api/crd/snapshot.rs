@@ -1,103 +1,97 @@
-//! Policy snapshots, resource snapshots and bindings (fleet-semantics §2.6 to §2.8).
-
-use serde_json::{Value, json};
+//! Resource snapshots and scheduling policy snapshots (fleet-semantics §2.6, §2.7).
 
 use super::{
-    definition::{Definition, age, condition, generation},
-    placement::policy_fields,
-    schema::{
-        apply_strategy, cluster_decision, conditions, embedded_object, integer, list, list_up_to,
-        object, override_lists, text, troubled_placements, with_properties, word,
-    },
+    definition::{Column, Definition},
+    placement::frozen_policy,
+    schema::{Schema, embedded_object, int64, list, object, root, text},
+    shared::{cluster_decision, conditions},
 };
-use crate::api::kind::{self, Kind};
+use crate::api::kind;
 
-pub(super) fn all() -> Vec<Value> {
-    vec![
-        policy_snapshot(kind::CLUSTER_SCHEDULING_POLICY_SNAPSHOT, &["csps"]),
-        policy_snapshot(kind::SCHEDULING_POLICY_SNAPSHOT, &["sps"]),
-        resource_snapshot(kind::CLUSTER_RESOURCE_SNAPSHOT, &["crs"]),
-        resource_snapshot(kind::RESOURCE_SNAPSHOT, &["rs"]),
-        binding(kind::CLUSTER_RESOURCE_BINDING, &["crb"]),
-        binding(kind::RESOURCE_BINDING, &["rb"]),
-    ]
+/// `ClusterResourceSnapshot`.
+pub(super) fn cluster_resource() -> Definition {
+    Definition::of_fleet(kind::CLUSTER_RESOURCE_SNAPSHOT, &["crs"], |_| resource(), columns())
 }
 
-fn policy_snapshot(kind: Kind, short: &'static [&'static str]) -> Value {
-    let spec = object(
-        json!({"policy": policy_fields(), "policyHash": {"type": "string", "format": "byte"}}),
-        &["policyHash"],
-    );
-    let status = object(
-        json!({
-            "conditions": conditions(),
-            "observedCRPGeneration": integer("int64"),
-            "targetClusters": list_up_to(1000, cluster_decision()),
-        }),
-        &["observedCRPGeneration"],
-    );
-    let about = "The scheduling part of a placement, frozen, and the scheduler's decisions.";
-    let columns = vec![generation(), age()];
-    Definition {
-        kind,
-        short,
-        about,
-        spec,
-        status: Some(status),
-        status_subresource: true,
-        columns,
-        rules: &[],
-    }
-    .build()
+/// `ResourceSnapshot`. Fleet serves only its beta version; its tutorial prints the stable one, so both are here.
+pub(super) fn namespaced_resource() -> Definition {
+    Definition::of_fleet(kind::RESOURCE_SNAPSHOT, &["rs"], |_| resource(), columns())
 }
 
-fn resource_snapshot(kind: Kind, short: &'static [&'static str]) -> Value {
-    let spec =
-        object(json!({"selectedResources": list(embedded_object())}), &["selectedResources"]);
-    let about = "Selected objects at one moment, pruned; one of a group that shares an index.";
-    let status = Some(object(json!({"conditions": conditions()}), &[]));
-    let columns = vec![generation(), age()];
-    Definition { kind, short, about, spec, status, status_subresource: true, columns, rules: &[] }
-        .build()
+/// `ClusterSchedulingPolicySnapshot`.
+pub(super) fn cluster_policy() -> Definition {
+    Definition::of_fleet(
+        kind::CLUSTER_SCHEDULING_POLICY_SNAPSHOT,
+        &["csps"],
+        |_| scheduling(),
+        columns(),
+    )
 }
 
-fn binding(kind: Kind, short: &'static [&'static str]) -> Value {
-    let spec = object(
-        json!({
-            "applyStrategy": apply_strategy(),
-            "clusterDecision": cluster_decision(),
-            "resourceSnapshotName": text(),
-            "schedulingPolicySnapshotName": text(),
-            "state": word(&["Scheduled", "Bound", "Unscheduled"]),
-            "targetCluster": text(),
-        }),
-        &[
-            "clusterDecision",
-            "resourceSnapshotName",
-            "schedulingPolicySnapshotName",
-            "state",
-            "targetCluster",
-        ],
-    );
-    let status =
-        with_properties(object(json!({"conditions": conditions()}), &[]), troubled_placements());
-    let columns = vec![
-        condition("WorkSynchronized", "WorkSynchronized", "status", 0),
-        condition("ResourcesApplied", "Applied", "status", 0),
-        condition("ResourceAvailable", "Available", "status", 1),
-        age(),
-    ];
-    let about = "One cluster's share of a placement: what it should run, and how that goes.";
-    let spec = with_properties(spec, override_lists());
-    Definition {
-        kind,
-        short,
-        about,
-        spec,
-        status: Some(status),
-        status_subresource: true,
-        columns,
-        rules: &[],
-    }
-    .build()
+/// `SchedulingPolicySnapshot`.
+pub(super) fn namespaced_policy() -> Definition {
+    Definition::of_fleet(kind::SCHEDULING_POLICY_SNAPSHOT, &["sps"], |_| scheduling(), columns())
+}
+
+fn columns() -> Vec<Column> {
+    vec![Column::text("Gen", ".metadata.generation"), Column::age()]
+}
+
+fn resource() -> Schema {
+    root([
+        (
+            "spec",
+            object([(
+                "selectedResources",
+                list(embedded_object()).about("Whole objects, without what the hub adds to them."),
+            )])
+            .require(["selectedResources"])
+            .about("What was selected."),
+        ),
+        (
+            "status",
+            object([("conditions", conditions("Unused by staged runs."))]).about("How it is used."),
+        ),
+    ])
+    .require(["spec"])
+    .about("A frozen copy of what a placement selected. Large selections take several objects with one index.")
+}
+
+fn scheduling() -> Schema {
+    root([
+        (
+            "spec",
+            object([
+                ("policy", frozen_policy()),
+                (
+                    "policyHash",
+                    text()
+                        .with_format("byte")
+                        .about("Base64 of the hexadecimal SHA-256 of the policy."),
+                ),
+            ])
+            .require(["policyHash"])
+            .about("The policy without the number of clusters."),
+        ),
+        (
+            "status",
+            object([
+                (
+                    "observedCRPGeneration",
+                    int64().about("Generation of the placement that was scheduled last."),
+                ),
+                ("conditions", conditions("Scheduled.")),
+                (
+                    "targetClusters",
+                    list(cluster_decision())
+                        .items_at_most(1000)
+                        .about("Decisions, picked clusters first."),
+                ),
+            ])
+            .require(["observedCRPGeneration"])
+            .about("What the scheduler decided."),
+        ),
+    ])
+    .require(["spec"])
+    .about("A frozen copy of a placement's policy, and the decisions made by it.")
 }

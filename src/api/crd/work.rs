@@ -1,82 +1,115 @@
 //! Works and applied works (fleet-semantics §2.9).
 
-use serde_json::{Value, json};
-
 use super::{
-    definition::{Definition, age},
-    schema::{
-        anything, apply_strategy, conditions, embedded_object, integer, list, object, text,
-        with_properties, word,
+    definition::{Column, Definition},
+    schema::{Schema, embedded_object, integer, list, object, root, text, time},
+    shared::{
+        Version, apply_strategy, conditions, diff_details, drift_details, report_back_strategy,
     },
 };
 use crate::api::kind;
 
-pub(super) fn all() -> Vec<Value> {
-    vec![work(), applied_work()]
-}
-
-fn identifier() -> Value {
-    object(
-        json!({
-            "group": text(), "kind": text(), "name": text(), "namespace": text(), "ordinal": integer("int64"),
-            "resource": text(), "version": text(),
-        }),
-        &["ordinal"],
+/// `Work`.
+pub(super) fn work() -> Definition {
+    Definition::of_fleet(
+        kind::WORK,
+        &[],
+        |version| {
+            root([("spec", spec(version)), ("status", status(version))])
+                .about("Manifests for one cluster, in that member's namespace on the hub.")
+        },
+        vec![Column::age()],
     )
 }
 
-fn work() -> Value {
-    let report = object(
-        json!({"destination": word(&["OriginalResource", "WorkAPI"]), "type": word(&["Disabled", "Mirror"])}),
+/// `AppliedWork`.
+pub(super) fn applied() -> Definition {
+    Definition::of_fleet(
+        kind::APPLIED_WORK,
         &[],
-    );
-    let spec = object(
-        json!({
-            "applyStrategy": apply_strategy(),
-            "reportBackStrategy": report,
-            "workload": object(json!({"manifests": list(embedded_object())}), &[]),
-        }),
-        &[],
-    );
-    let manifest = object(
-        json!({
-            "backReportedStatus": anything(), "conditions": conditions(), "diffDetails": anything(),
-            "driftDetails": anything(), "identifier": identifier(),
-        }),
-        &["conditions"],
-    );
-    let status =
-        object(json!({"conditions": conditions(), "manifestConditions": list(manifest)}), &[]);
-    let about = "Manifests for one cluster, in the namespace that the cluster has on the hub.";
-    Definition {
-        kind: kind::WORK,
-        short: &[],
-        about,
-        spec,
-        status: Some(status),
-        status_subresource: true,
-        columns: vec![age()],
-        rules: &[],
-    }
-    .build()
+        |_| {
+            root([
+                (
+                    "spec",
+                    object([
+                        ("workName", text().about("The work's name.")),
+                        ("workNamespace", text().about("The work's namespace on the hub.")),
+                    ])
+                    .require(["workName", "workNamespace"])
+                    .about("Which work."),
+                ),
+                (
+                    "status",
+                    object([(
+                        "appliedResources",
+                        list(
+                            identifier().fields([("uid", text().about("Its uid on the member."))]),
+                        )
+                        .about("What is on the member because of the work."),
+                    )])
+                    .about("What was applied."),
+                ),
+            ])
+            .require(["spec"])
+            .about("Owns, on the member, everything that was applied from one work.")
+        },
+        vec![Column::age()],
+    )
 }
 
-fn applied_work() -> Value {
-    let spec = object(
-        json!({"workName": text(), "workNamespace": text()}),
-        &["workName", "workNamespace"],
-    );
-    let resource = with_properties(identifier(), [("uid", text())]);
-    let status = object(json!({"appliedResources": list(resource)}), &[]);
-    Definition {
-        kind: kind::APPLIED_WORK,
-        short: &[],
-        about: "Owns everything on the member that came from one work.",
-        spec,
-        status: Some(status),
-        status_subresource: true,
-        columns: vec![age()],
-        rules: &[],
+fn identifier() -> Schema {
+    object([
+        ("ordinal", integer().about("Place in the work, from 0.")),
+        ("group", text().about("Empty for the core group.")),
+        ("version", text().about("API version.")),
+        ("kind", text().about("Kind.")),
+        ("resource", text().about("Plural name of the kind.")),
+        ("namespace", text().about("Empty for cluster-scoped objects.")),
+        ("name", text().about("Name.")),
+    ])
+    .require(["ordinal"])
+}
+
+fn spec(version: Version) -> Schema {
+    let whole = object([
+        (
+            "workload",
+            object([("manifests", list(embedded_object()).about("Whole objects."))])
+                .about("What to apply."),
+        ),
+        ("applyStrategy", apply_strategy()),
+        ("reportBackStrategy", report_back_strategy()),
+    ])
+    .about("What to apply, and how.");
+    match version {
+        Version::V1 => whole.without("reportBackStrategy"),
+        Version::V1Beta1 => whole,
     }
-    .build()
+}
+
+fn status(version: Version) -> Schema {
+    let whole = object([
+        ("identifier", identifier().about("Which manifest.")),
+        ("conditions", conditions("Applied, Available, DiffReported.")),
+        ("driftDetails", drift_details()),
+        ("diffDetails", diff_details()),
+        (
+            "backReportedStatus",
+            object([
+                ("observedStatus", embedded_object().about("The object with its status.")),
+                ("observationTime", time().about("When it was read.")),
+            ])
+            .about("What the member's object says of itself."),
+        ),
+    ])
+    .require(["conditions"]);
+    let manifest = match version {
+        Version::V1 => whole.without("backReportedStatus"),
+        Version::V1Beta1 => whole,
+    };
+    object([
+        ("conditions", conditions("Applied, Available, DiffReported, StatusTrimmed.")),
+        ("manifestConditions", list(manifest).about("One a manifest.")),
+    ])
+    .about("What the member says.")
 }
