@@ -85,10 +85,7 @@ impl<'de> Deserialize<'de> for Parts {
                 Ok(Parts(Vec::new()))
             }
 
-            fn visit_enum<A: serde::de::EnumAccess<'de>>(
-                self,
-                data: A,
-            ) -> Result<Parts, A::Error> {
+            fn visit_enum<A: serde::de::EnumAccess<'de>>(self, data: A) -> Result<Parts, A::Error> {
                 let _ = data.variant::<IgnoredAny>()?;
                 Ok(Parts(Vec::new()))
             }
@@ -125,7 +122,8 @@ mod tests {
 
     #[test]
     fn fields_are_found_by_pointer() {
-        let file = "a: 1\n---\nkind: X\nspec:\n  stages:\n  - name: one\n  - name: Two\n    x/y: 2\n";
+        let file =
+            "a: 1\n---\nkind: X\nspec:\n  stages:\n  - name: one\n  - name: Two\n    x/y: 2\n";
         let start = Place::new("f.yaml", 3, 1);
         for (pointer, want) in [
             ("/kind", "f.yaml:3:1"),

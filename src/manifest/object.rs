@@ -65,10 +65,8 @@ fn collect(
     into: &mut Vec<Manifest>,
 ) -> Result<(), ObjectError> {
     let which = if pointer.is_empty() { String::new() } else { format!("`{pointer}`: ") };
-    let wrong = |detail: &str| ObjectError {
-        place: place.clone(),
-        detail: format!("{which}{detail}"),
-    };
+    let wrong =
+        |detail: &str| ObjectError { place: place.clone(), detail: format!("{which}{detail}") };
     let Some(map) = object.as_object_mut() else {
         return Err(wrong("not a Kubernetes object: expected fields such as apiVersion and kind"));
     };
@@ -77,7 +75,7 @@ fn collect(
         Some(Value::String(_)) | None | Some(Value::Null) => {
             Err(wrong(&format!("the object has no {field}")))
         }
-        Some(_) => Err(wrong(&format!("{field} is not a string"))),
+        Some(_) => Err(wrong(&format!("{field} is not a string; quotes would make it one"))),
     };
     let (api_version, kind) = (text(map, "apiVersion")?, text(map, "kind")?);
     if kind.ends_with("List") && map.contains_key("items") {
@@ -139,8 +137,7 @@ mod tests {
             {"apiVersion": "v1", "kind": "ConfigMapList", "items": [item("b")]},
         ]});
         let found = read(list).unwrap();
-        let found: Vec<_> =
-            found.iter().map(|m| (m.key.to_string(), m.pointer.as_str())).collect();
+        let found: Vec<_> = found.iter().map(|m| (m.key.to_string(), m.pointer.as_str())).collect();
         assert_eq!(
             found,
             [

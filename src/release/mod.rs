@@ -1,1 +1,11 @@
-//! Which resource snapshot index is this commit? Pure.
+//! Which snapshot index is this commit, and which run rolled it out?
+
+pub mod bind;
+pub mod ledger;
+pub mod name;
+pub mod proof;
+
+pub use bind::{Bound, Content, bind};
+pub use ledger::{ledger, release_of};
+pub use name::run_name;
+pub use proof::{Difference, prove};
