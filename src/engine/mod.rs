@@ -15,6 +15,7 @@ pub mod collection;
 mod content;
 pub mod context;
 pub mod error;
+mod event;
 pub mod member;
 mod order;
 pub mod placement;

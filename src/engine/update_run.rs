@@ -3,9 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-
-use super::{Again, Change, Context, EngineError, Key, Queue, order};
+use super::{Again, Change, Context, EngineError, Key, Queue, event, order};
 use crate::{
     api::{
         self, ApprovalRequest, Binding, PolicySnapshot,
@@ -13,9 +11,9 @@ use crate::{
         meta,
         run::{INITIALIZED, SUCCEEDED, TaskStatus},
     },
-    hub::Recovery,
+    hub::HubError,
     model::Scope,
-    rollout::{self, Captured, Order, Run, Seen, Step, Wake},
+    rollout::{self, Captured, Order, Run, Seen, Step, Transition, Wake, Weight},
 };
 
 /// How many passes a run gets before others have their turn.
@@ -138,12 +136,13 @@ fn unfinished(ctx: &Context, placement: &Key) -> Vec<Key> {
 /// Looks at a run until there is nothing more to do now.
 ///
 /// Collections show what was written as soon as it is, so a pass whose orders were carried out is followed by another
-/// look before anything is recorded: one write of the status tells what several passes reached.
+/// look before anything is recorded: one write of the status tells what both reached.
 ///
 /// # Errors
 /// When an order failed, or the status could not be recorded. What was recorded is true all the same.
 pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Result<Again, EngineError> {
     let mut captured = None;
+    let mut unrecorded = false;
     for _ in 0..PASSES_MAX {
         let Some(run) = ctx.runs.get(&key) else { return Ok(Again::No) };
         let mut seen = gather(&ctx, &key, &run);
@@ -165,24 +164,21 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Result<Again, EngineError
         if step.orders.is_empty() && step.status.is_none() {
             return Ok(again(&ctx, step.wake));
         }
-        let seen_at_once = step.orders.iter().all(is_seen_at_once);
+        let shows = !step.orders.is_empty() && step.orders.iter().all(is_seen_at_once);
         let carried = order::carry_out(&ctx, &key, &run, &seen, &step.orders).await;
-        let carried = match carried {
-            Ok(result) => {
-                captured = result.or(captured);
-                if !step.orders.is_empty() && seen_at_once {
-                    continue;
-                }
-                Ok(())
-            }
-            Err(error) => Err(error),
-        };
+        let carried = carried.map(|result| captured = result.or(captured.take()));
+        if carried.is_ok() && shows && !unrecorded {
+            unrecorded = true;
+            continue;
+        }
+        unrecorded = false;
         let wake = step.wake;
         let recorded = record(&ctx, &key, &run, step).await;
         match carried.and(recorded) {
-            Ok(()) if wake == Wake::Now => {}
+            Ok(()) if wake == Wake::Now || shows => {}
             Ok(()) => return Ok(again(&ctx, wake)),
-            Err(error) if error.recovery() == Recovery::Reread => {}
+            // Somebody else wrote in between; what they wrote is in the collections.
+            Err(EngineError::Hub(HubError::Stale { .. })) => {}
             Err(error) => return Err(error),
         }
     }
@@ -299,20 +295,28 @@ async fn confirm(
 }
 
 async fn record(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     key: &Key,
     run: &Arc<api::Run>,
     step: Step,
 ) -> Result<(), EngineError> {
     let Some(status) = step.status else { return Ok(()) };
+    let transitions = rollout::transitions(run.status.as_ref(), &status);
     let mut told = (**run).clone();
     told.status = Some(status);
     let told = ctx.runs.replace_status(&key.scope, &told).await?;
-    log(key, &told, ctx.now());
+    for transition in &transitions {
+        log(key, transition);
+    }
+    event::tell(ctx, key, &told, transitions);
     Ok(())
 }
 
-fn log(key: &Key, run: &api::Run, now: Timestamp) {
-    let progress = rollout::progress(&Run::from(run), now);
-    tracing::info!(run = %key, progress = %progress, "update run");
+fn log(run: &Key, transition: &Transition) {
+    let Transition { reason, message, weight } = transition;
+    match weight {
+        Weight::Detail => tracing::debug!(%run, reason, "{message}"),
+        Weight::Normal => tracing::info!(%run, reason, "{message}"),
+        Weight::Warning => tracing::warn!(%run, reason, "{message}"),
+    }
 }

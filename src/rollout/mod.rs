@@ -46,6 +46,7 @@ mod stage;
 mod status;
 mod step;
 mod stop;
+mod transition;
 mod validate;
 
 pub use advance::advance;
@@ -56,3 +57,4 @@ pub use progress::{Cause, ClusterProgress, Phase, Progress, StageProgress, progr
 pub use run::Run;
 pub use seen::{Captured, Overrides, Seen};
 pub use step::{Bind, Order, Step, Task, Wake};
+pub use transition::{Transition, Weight, transitions};

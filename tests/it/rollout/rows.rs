@@ -679,3 +679,23 @@ fn a_stage_starts_no_more_clusters_than_max_concurrency() {
         assert_eq!(progress.stages[0].picture(), picture, "{members} with max {max}");
     }
 }
+
+#[test]
+fn a_hundred_clusters_with_nothing_to_do_take_six_passes() {
+    let mut world = World::new(Scope::Cluster);
+    for at in 0..100 {
+        world.join(&format!("c{at:03}"), &[("env", ["one", "two", "three"][at % 3])]);
+    }
+    let stage = |name: &str| json!({"name": name, "labelSelector": {"matchLabels": {"env": name}}, "maxConcurrency": "50%"});
+    world.set_strategy(STRATEGY, json!([stage("one"), stage("two"), stage("three")]));
+    world.create_run("first", "1", "Run");
+    world.settle();
+    world.create_run("r", "1", "Run");
+    // The finalizer, the initialization, a pass a stage, and the removal of nothing.
+    for _ in 0..6 {
+        assert!(world.pass("r").0);
+    }
+    let progress = tidegate::rollout::progress(&world.run("r").into(), world.now);
+    assert!(progress.is_over() && progress.updated == 100, "{progress}");
+    assert!(!world.pass("r").0);
+}

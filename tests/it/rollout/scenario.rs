@@ -12,7 +12,7 @@ use tidegate::{
         run::{RunStatus, StageStatus},
     },
     model::Scope,
-    rollout::{Captured, Run, progress},
+    rollout::{Captured, Run, Weight, progress},
 };
 
 use super::world::{Agent, STRATEGY, World, bump};
@@ -141,6 +141,17 @@ fn obey(world: &mut World, command: &str) -> Result<String, String> {
         }
         "show" => return Ok(shown(world)),
         "status" => return Ok(full(world, arg(0)?)),
+        "told" => {
+            return Ok(world.told.drain(..).fold(String::new(), |mut out, told| {
+                let mark = match told.weight {
+                    Weight::Detail => ' ',
+                    Weight::Normal => '*',
+                    Weight::Warning => '!',
+                };
+                writeln!(out, "{mark} {} {}", told.reason, told.message).unwrap();
+                out
+            }));
+        }
         "bindings" => {
             return Ok(world.bindings.iter().fold(String::new(), |mut out, (cluster, binding)| {
                 let spec = &binding.spec;

@@ -236,7 +236,7 @@ fn everything_is_done(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn order_concurrency_and_gates_hold_whatever_happens(

@@ -19,7 +19,7 @@ use tidegate::{
         meta,
     },
     model::Scope,
-    rollout::{Captured, Order, Run, Seen, Step, Wake, advance},
+    rollout::{Captured, Order, Run, Seen, Step, Transition, Wake, advance, transitions},
 };
 
 pub const PLACEMENT: &str = "web";
@@ -57,6 +57,8 @@ pub struct World {
     pub content: Captured,
     /// What was ordered since the log was read.
     pub log: Vec<String>,
+    /// What happened since it was told.
+    pub told: Vec<Transition>,
     /// Clusters, and the generations of their bindings, that were available once.
     pub served: BTreeSet<(String, i64)>,
     /// What goes wrong.
@@ -129,6 +131,7 @@ impl World {
             agents: BTreeMap::new(),
             content: Captured::Group { index: "1".to_owned() },
             log: Vec::new(),
+            told: Vec::new(),
             served: BTreeSet::new(),
             faults: Faults::None,
             writes: 0,
@@ -333,7 +336,9 @@ impl World {
             && self.runs.contains_key(name)
             && self.fate() != Fate::Lost
         {
-            self.runs.get_mut(name).unwrap().status = Some(status);
+            let run = self.runs.get_mut(name).unwrap();
+            self.told.extend(transitions(run.status.as_ref(), &status));
+            run.status = Some(status);
         }
         (changed, step.wake)
     }
