@@ -2,8 +2,9 @@
 
 use super::{
     definition::{Column, Definition},
-    schema::{Schema, boolean, int32, int64, list, object, open_object, root, text, time},
+    schema::{Schema, anything, boolean, int32, int64, list, object, root, text, time},
     shared::conditions,
+    strategy,
 };
 use crate::api::kind;
 
@@ -11,17 +12,18 @@ use crate::api::kind;
 pub(super) fn rollout() -> Definition {
     Definition {
         kind: kind::ROLLOUT,
-        short: &["ro"],
+        short: &[],
         versions: vec![(kind::ROLLOUT.version, schema())],
         columns: vec![
-            Column::text("Commit", ".status.commit"),
+            Column::text("Revision", ".status.revision"),
             Column::text("Index", ".status.index"),
-            Column::text("Run", ".status.run"),
             Column::text("Stage", ".status.stage"),
             Column::text("Clusters", ".status.clusters"),
             Column::text("Ready", r#".status.conditions[?(@.type=="Ready")].status"#),
-            Column::text("Status", r#".status.conditions[?(@.type=="Ready")].message"#),
             Column::age(),
+            Column::text("Message", ".status.message"),
+            Column::wide("Run", ".status.run"),
+            Column::wide("Placement", ".spec.placementName"),
         ],
         status: true,
     }
@@ -29,72 +31,152 @@ pub(super) fn rollout() -> Definition {
 
 fn schema() -> Schema {
     root([("spec", spec()), ("status", status())])
-        .require(["spec"])
         .about("Ties manifests, a placement and a strategy together: what a commit changes there is rolled out.")
 }
 
+/// Git is where a Rollout is judged, with file and line. The hub takes what can be stored at all, so that the status of
+/// one that makes no sense can say so.
 fn spec() -> Schema {
     object([
         (
             "manifests",
-            // Text, or {path, kustomize} or {path, helm}: a structural schema cannot say "either", so it is left open.
-            super::schema::anything()
-                .about("Folder of what rolls out, relative to this file; or {path, kustomize: {}} or {path, helm: {…}}."),
+            // Text or an object: a structural schema cannot say "either", so any value passes here.
+            anything().about(
+                "Where the content is, relative to the Rollout's file; or an object with path and a renderer.",
+            ),
         ),
         ("placementName", text().chars(1, 253).about("The placement, in the Rollout's scope.")),
-        ("strategyName", text().chars(1, 253).about("The strategy, in the Rollout's scope.")),
-        ("stages", list(open_object()).items_at_most(31).about("Stages, instead of a strategy's name.")),
+        ("strategyName", text().chars(0, 253).about("The strategy, in the Rollout's scope.")),
+        ("stages", strategy::stages().about("Stages, instead of the name of a strategy.")),
         (
             "start",
-            text().one_of(["Automatic", "Manual"]).default("Automatic").about("Whether runs start by themselves."),
+            text()
+                .one_of(["Automatic", "Manual"])
+                .about("Whether runs start by themselves (the default) or wait for a person."),
         ),
         (
             "whenSuperseded",
             text()
                 .one_of(["Stop", "Queue"])
-                .default("Stop")
-                .about("Whether a newer commit stops a run or waits for its end."),
+                .about("Whether a newer commit stops a run (the default) or waits for its end."),
         ),
         (
             "rollback",
-            object([("strategyName", text().about("The strategy for reverts."))])
+            object([("strategyName", text().chars(1, 253).about("The strategy for reverts."))])
                 .about("A quicker lane for reverts."),
         ),
         (
             "failure",
             object([
-                ("progressDeadline", text().about("How long a run may make no progress, such as 10m.")),
-                ("maxStuckClusters", int32().at_least(0).default(0).about("How many clusters may be stuck.")),
+                (
+                    "progressDeadline",
+                    text().about("How long nothing may move, such as 10m."),
+                ),
+                ("maxStuckClusters", int32().at_least(0).about("How many clusters may be stuck.")),
                 (
                     "action",
-                    text().one_of(["Stop", "Rollback", "Wait"]).default("Stop").about("What happens then."),
+                    text().one_of(["Stop", "Rollback", "Wait"]).about("What happens then; Stop if left out."),
                 ),
             ])
             .about("When a run counts as failed, and what happens then."),
         ),
-        ("history", int32().at_least(1).at_most(100).default(10).about("How many past commits are remembered.")),
-        ("suspend", boolean().default(false).about("Stops everything until it is false again.")),
+        (
+            "history",
+            int32().at_least(1).at_most(100).about("How many runs the status remembers; 10 if left out."),
+        ),
+        ("suspend", boolean().about("Stops the run, and starts none, until it is false again.")),
     ])
-    .rule(
-        "!(has(self.strategyName) && has(self.stages))",
-        "strategyName and stages are mutually exclusive",
-    )
-    .require(["manifests", "placementName"])
-    .about("What rolls out, where, and how.")
+    .open()
+    .about("What rolls out, where, and how. Git owns it.")
 }
 
 fn status() -> Schema {
     object([
-        ("observedGeneration", int64().about("Generation that the status speaks of.")),
-        ("commit", text().about("The commit that is rolled out, or was last.")),
-        ("index", text().about("Its resource snapshot index.")),
-        ("run", text().about("Its staged update run.")),
-        ("stage", text().about("Where the run is, such as canary 2/3.")),
-        ("clusters", text().about("How many clusters are done, such as 15/100.")),
-        ("lastHandledTime", time().about("When the status was last written.")),
-        ("conditions", conditions("Ready, Reconciling, Stalled and more.")),
-        ("history", list(open_object()).about("Past commits, newest first.")),
+        ("observedGeneration", int64().about("The generation that the status speaks of.")),
+        (
+            "conditions",
+            conditions("Ready, Reconciling and Stalled; SourceVerified, Rendered, Applied, Bound, Healthy."),
+        ),
+        ("source", source()),
+        ("commit", text().about("Full id of the commit whose content is rolled out.")),
+        ("revision", text().about("The commit in eight digits.")),
+        ("contentDigest", text().about("Digest of the content.")),
+        ("index", text().about("The resource snapshot index that was proved to hold the content.")),
+        ("run", text().about("The staged update run.")),
+        ("stage", text().about("Its stage, such as 2/3 canary.")),
+        ("clusters", text().about("How many of its clusters are done, such as 15/100.")),
+        (
+            "message",
+            text().about("What is so, what it waits on, since when, and who can help."),
+        ),
+        ("unboundSince", time().about("Since when no snapshot holds the content, while that is so.")),
+        ("inventory", inventory()),
+        ("approvals", approvals()),
+        ("history", history()),
+    ])
+    // A daemon one release ahead of this definition must not lose its memory.
+    .open()
+    .about("Where the Rollout is. It is the daemon's only memory.")
+}
+
+fn source() -> Schema {
+    object([
+        ("repository", text().about("The repository, without credentials.")),
+        ("ref", text().about("The branch.")),
+        ("path", text().about("The Rollout's file.")),
+        ("commit", text().about("The newest commit that was accepted.")),
+        ("policyCommit", text().about("The commit whose policy is in force.")),
     ])
     .open()
-    .about("Where the Rollout is.")
+    .about("Where the Rollout comes from, and how far Git was read.")
+}
+
+fn inventory() -> Schema {
+    list(
+        object([
+            ("group", text().about("Empty for the core group.")),
+            ("kind", text().about("Kind.")),
+            ("namespace", text().about("Empty for cluster-scoped objects.")),
+            ("name", text().about("Name.")),
+        ])
+        .require(["kind", "name"]),
+    )
+    .about("What was applied for this Rollout: what may be pruned.")
+}
+
+fn approvals() -> Schema {
+    list(
+        object([
+            ("commit", text().about("The commit that brought it.")),
+            ("path", text().about("Its file.")),
+            ("target", text().about("The commit that it approves.")),
+            ("stage", text().about("The stage.")),
+            ("task", text().about("BeforeStage or AfterStage.")),
+            ("by", text().about("Who signed.")),
+            ("state", text().about("Pending, Applied or Refused.")),
+            ("reason", text().about("A word for machines.")),
+            ("message", text().about("A sentence for people.")),
+            ("run", text().about("The run that it was used for, once.")),
+        ])
+        .open(),
+    )
+    .about("Signed approvals, newest last.")
+}
+
+fn history() -> Schema {
+    list(
+        object([
+            ("commit", text().about("Full commit id.")),
+            ("contentDigest", text().about("Digest of the content.")),
+            ("resourceHash", text().about("Fleet's hash of the snapshot.")),
+            ("index", text().about("Resource snapshot index.")),
+            ("run", text().about("The run's name.")),
+            ("outcome", text().about("Active, Succeeded, Failed, Superseded or Deleted.")),
+            ("started", time().about("When the run was made.")),
+            ("ended", time().about("When it was over.")),
+            ("message", text().about("Why it failed, or by what it was superseded.")),
+        ])
+        .open(),
+    )
+    .about("Runs, newest last.")
 }

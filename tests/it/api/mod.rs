@@ -1,4 +1,5 @@
 //! Fleet's kinds against what real KubeFleet wrote.
 
 mod definitions;
+mod example;
 mod trace;
