@@ -5,6 +5,9 @@ pub mod json;
 pub mod merge;
 pub mod strategic;
 
+#[cfg(test)]
+mod builtin_tests;
+
 /// Why a patch could not be applied. The HTTP status is [`PatchError::code`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
