@@ -1,10 +1,39 @@
 //! A small Kubernetes API server. Knows Kubernetes, not Fleet.
+//!
+//! [`ApiServer`] is a tower service: a kube client takes it in process, [`listen`] puts it on a socket. What arrives is
+//! routed to a verb on a resource; verbs read and write untyped objects through pure siblings (schemas, patches, field
+//! ownership, selectors, admission) and one [store](Options::store); what must happen later to an object, such as the
+//! end of its namespace, is the work of `lifecycle`, woken by what was stored. It refuses to be a cluster: no nodes, no
+//! pods, no authorization beyond one token.
 
+mod accept;
+mod answer;
+mod body;
 pub mod builtin;
+mod decode;
+mod document;
+mod failure;
 pub mod field;
+mod lifecycle;
+pub mod listen;
+mod object;
+mod options;
 pub mod patch;
+mod query;
+mod registry;
+mod route;
 pub mod schema;
 pub mod selector;
+mod server;
+mod store;
+mod verb;
 
 #[cfg(test)]
 mod testing;
+
+pub use self::{
+    body::Body,
+    options::{OpenError, Options, StoreKind},
+    server::ApiServer,
+    store::StoreError,
+};

@@ -2,7 +2,7 @@
 
 use std::{iter::Peekable, str::CharIndices};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::SelectorError;
 
@@ -57,7 +57,13 @@ impl LabelSelector {
     #[must_use]
     pub fn matches(&self, object: &Value) -> bool {
         let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
-        self.requirements.iter().all(|r| r.holds(labels))
+        self.matches_labels(|key| labels?.get(key)?.as_str())
+    }
+
+    /// Whether labels fulfil the selector; `get` answers the value of a label.
+    #[must_use]
+    pub fn matches_labels<'l>(&self, get: impl Fn(&str) -> Option<&'l str>) -> bool {
+        self.requirements.iter().all(|r| r.holds(get(&r.key)))
     }
 
     /// Whether the selector selects everything.
@@ -68,8 +74,7 @@ impl LabelSelector {
 }
 
 impl Requirement {
-    fn holds(&self, labels: Option<&Map<String, Value>>) -> bool {
-        let value = labels.and_then(|l| l.get(&self.key)).and_then(Value::as_str);
+    fn holds(&self, value: Option<&str>) -> bool {
         let among = |values: &[String]| value.is_some_and(|v| values.iter().any(|x| x == v));
         let number = || value.and_then(|v| v.parse::<i64>().ok());
         match &self.test {

@@ -1,3 +1,4 @@
-//! See the folder's files.
+//! The API server, as clients of Kubernetes see it.
 
+mod client;
 mod crd_rules;

@@ -1,0 +1,104 @@
+//! Responses.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::Value;
+
+use super::{accept::Text, body::Body, failure::Failure};
+
+/// A response that is known to fit into HTTP.
+#[derive(Debug)]
+pub(super) struct Answer {
+    code: StatusCode,
+    content_type: &'static str,
+    body: Body,
+    warnings: Vec<String>,
+}
+
+/// Warnings that an answer carries at most; they are headers.
+const MAX_WARNINGS: usize = 50;
+
+impl Answer {
+    /// JSON text that is there already.
+    pub(super) fn json(code: StatusCode, bytes: impl Into<Bytes>) -> Answer {
+        Answer {
+            code,
+            content_type: "application/json",
+            body: Body::whole(bytes),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A value, in the format that the client wants.
+    pub(super) fn value(code: StatusCode, value: &Value, text: Text) -> Answer {
+        match text {
+            Text::Json => {
+                // A newline, so that `curl` ends its line.
+                let mut json = serde_json::to_vec(value).unwrap_or_default();
+                json.push(b'\n');
+                Answer::json(code, json)
+            }
+            Text::Yaml => Answer {
+                code,
+                content_type: "application/yaml",
+                body: Body::whole(serde_yaml::to_string(value).unwrap_or_default()),
+                warnings: Vec::new(),
+            },
+        }
+    }
+
+    /// Plain text.
+    pub(super) fn text(code: StatusCode, text: impl Into<Bytes>) -> Answer {
+        let content_type = "text/plain; charset=utf-8";
+        Answer { code, content_type, body: Body::whole(text), warnings: Vec::new() }
+    }
+
+    /// What kube-apiserver says of paths that lead nowhere.
+    pub(super) fn no_page() -> Answer {
+        Answer::text(StatusCode::NOT_FOUND, "404 page not found\n")
+    }
+
+    /// Pieces of JSON as they come.
+    pub(super) fn stream(body: Body) -> Answer {
+        Answer {
+            code: StatusCode::OK,
+            content_type: "application/json",
+            body,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// With another content type.
+    pub(super) fn of_type(mut self, content_type: &'static str) -> Answer {
+        self.content_type = content_type;
+        self
+    }
+
+    /// With warnings for the person behind the client.
+    pub(super) fn warn(mut self, warnings: impl IntoIterator<Item = String>) -> Answer {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.code;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        for warning in self.warnings.iter().take(MAX_WARNINGS) {
+            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+            let readable: String = quoted.chars().filter(|c| !c.is_control()).collect();
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{readable}\"")) {
+                headers.append(header::WARNING, value);
+            }
+        }
+        response
+    }
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Answer {
+        Answer::value(failure.code(), &failure.status(), Text::Json)
+    }
+}

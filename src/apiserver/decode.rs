@@ -1,0 +1,196 @@
+//! Request bodies: JSON, YAML and protobuf, into values. Duplicate keys are remembered.
+
+use std::{cell::RefCell, fmt};
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::{
+    builtin::protobuf::{self, ProtobufError},
+    failure::Failure,
+};
+
+/// A decoded body.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    /// The document.
+    pub value: Value,
+    /// Paths of keys that are there twice; the last one counts.
+    pub duplicates: Vec<String>,
+}
+
+/// Content types of whole objects.
+const OBJECT_TYPES: &[&str] = &["application/json", "application/yaml", protobuf::CONTENT_TYPE];
+
+/// Duplicates that are reported at most; more say nothing new.
+const MAX_DUPLICATES: usize = 32;
+
+/// Decodes an object by its content type, which is JSON when absent.
+pub(super) fn object(content_type: &str, body: &[u8]) -> Result<Decoded, Failure> {
+    match content_type {
+        "" | "application/json" => json(body),
+        "application/yaml" => yaml(body),
+        protobuf::CONTENT_TYPE => match protobuf::decode(body) {
+            Ok(value) => Ok(Decoded { value, duplicates: Vec::new() }),
+            Err(ProtobufError::UnknownKind { .. }) => {
+                Err(Failure::unsupported_media_type(OBJECT_TYPES))
+            }
+            Err(error) => Err(Failure::bad_request(error.to_string())),
+        },
+        _ => Err(Failure::unsupported_media_type(OBJECT_TYPES)),
+    }
+}
+
+/// Decodes JSON.
+pub(super) fn json(body: &[u8]) -> Result<Decoded, Failure> {
+    let found = RefCell::new(Vec::new());
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = Seed { path: Path::Root, found: &found }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|error| Failure::bad_request(format!("error decoding JSON: {error}")))?;
+    Ok(Decoded { value, duplicates: found.into_inner() })
+}
+
+/// Decodes YAML, of which JSON is a part. Duplicate keys are an error.
+pub(super) fn yaml(body: &[u8]) -> Result<Decoded, Failure> {
+    if let Ok(decoded) = json(body) {
+        return Ok(decoded);
+    }
+    let refuse = |why: String| Failure::bad_request(format!("error decoding YAML: {why}"));
+    let text = std::str::from_utf8(body).map_err(|error| refuse(error.to_string()))?;
+    let value = serde_yaml::from_str(text).map_err(|error| refuse(error.to_string()))?;
+    Ok(Decoded { value, duplicates: Vec::new() })
+}
+
+/// Where a value is.
+#[derive(Clone, Copy)]
+enum Path<'p> {
+    Root,
+    Key(&'p Path<'p>, &'p str),
+    Index(&'p Path<'p>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root => Ok(()),
+            Path::Key(Path::Root, key) => f.write_str(key),
+            Path::Key(parent, key) => write!(f, "{parent}.{key}"),
+            Path::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+struct Seed<'p> {
+    path: Path<'p>,
+    found: &'p RefCell<Vec<String>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        loop {
+            let path = Path::Index(&self.path, list.len());
+            match items.next_element_seed(Seed { path, found: self.found })? {
+                Some(item) => list.push(item),
+                None => return Ok(Value::Array(list)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let path = Path::Key(&self.path, &key);
+            let value = entries.next_value_seed(Seed { path, found: self.found })?;
+            if map.contains_key(&key) && self.found.borrow().len() < MAX_DUPLICATES {
+                let text = path.to_string();
+                self.found.borrow_mut().push(text);
+            }
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::apiserver::testing::any_json;
+
+    #[test]
+    fn duplicate_keys_are_found_and_the_last_one_counts() {
+        let body = br#"{"a": 1, "spec": {"x": [{"y": 1, "y": 2}], "x": 3}, "a": 2}"#;
+        let decoded = json(body).unwrap();
+        assert_eq!(decoded.value, json!({"a": 2, "spec": {"x": 3}}));
+        assert_eq!(decoded.duplicates, ["spec.x[0].y", "spec.x", "a"]);
+    }
+
+    #[test]
+    fn yaml_is_read_too() {
+        let decoded = object("application/yaml", b"a:\n- b: 1\n  c: true\n").unwrap();
+        assert_eq!(decoded.value, json!({"a": [{"b": 1, "c": true}]}));
+        assert!(object("application/yaml", b"a: [").is_err());
+        assert!(object("text/plain", b"{}").is_err());
+        assert!(object("application/json", b"{} x").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn json_reads_back(value in any_json()) {
+            prop_assert_eq!(json(value.to_string().as_bytes()).unwrap().value, value);
+        }
+
+        #[test]
+        fn bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = json(&body);
+            let _ = yaml(&body);
+        }
+    }
+}

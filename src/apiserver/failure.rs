@@ -1,0 +1,336 @@
+//! Refusals: `meta/v1.Status` with the reasons and words that clients of Kubernetes expect
+//! (`apimachinery/pkg/api/errors`).
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{
+    builtin::ResourceDefinition,
+    patch::apply::{ApplyError, Conflict},
+    schema::FieldError,
+    store::CommitError,
+};
+
+/// A request that is not fulfilled.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Failure {
+    code: StatusCode,
+    reason: &'static str,
+    message: String,
+    details: Map<String, Value>,
+    continue_token: Option<String>,
+}
+
+/// `the object has been modified…`, what optimistic concurrency answers.
+const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+impl Failure {
+    fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Failure {
+        Failure { code, reason, message: message.into(), details: Map::new(), continue_token: None }
+    }
+
+    fn about(mut self, definition: &ResourceDefinition, name: &str) -> Failure {
+        self.detail("name", name);
+        self.detail("group", &definition.group);
+        self.detail("kind", &definition.plural);
+        self
+    }
+
+    fn detail(&mut self, field: &str, text: &str) {
+        if !text.is_empty() {
+            self.details.insert(field.to_owned(), text.into());
+        }
+    }
+
+    /// 400.
+    pub(super) fn bad_request(message: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// 401.
+    pub(super) fn unauthorized() -> Failure {
+        Failure::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
+    /// 403: `configmaps "x" is forbidden: TEXT`.
+    pub(super) fn forbidden(definition: &ResourceDefinition, name: &str, why: &str) -> Failure {
+        let resource = definition.qualified_name();
+        let message = format!("{resource} \"{name}\" is forbidden: {why}");
+        Failure::new(StatusCode::FORBIDDEN, "Forbidden", message).about(definition, name)
+    }
+
+    /// 403 for a create in a namespace that is going away.
+    pub(super) fn namespace_terminating(
+        definition: &ResourceDefinition,
+        name: &str,
+        namespace: &str,
+    ) -> Failure {
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let mut failure = Failure::forbidden(definition, name, &why);
+        failure.details.insert(
+            "causes".to_owned(),
+            json!([{
+                "reason": "NamespaceTerminating",
+                "message": format!("namespace {namespace} is being terminated"),
+                "field": "metadata.namespace",
+            }]),
+        );
+        failure
+    }
+
+    /// 404: `configmaps "x" not found`.
+    pub(super) fn not_found(definition: &ResourceDefinition, name: &str) -> Failure {
+        let message = format!("{} \"{name}\" not found", definition.qualified_name());
+        Failure::new(StatusCode::NOT_FOUND, "NotFound", message).about(definition, name)
+    }
+
+    /// 405.
+    pub(super) fn method_not_allowed(definition: &ResourceDefinition, verb: &str) -> Failure {
+        let message = format!(
+            "{verb} is not supported on resources of kind \"{}\"",
+            definition.qualified_name()
+        );
+        let mut failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+        failure.detail("group", &definition.group);
+        failure.detail("kind", &definition.plural);
+        failure
+    }
+
+    /// 405 with another text.
+    pub(super) fn method_not_allowed_because(
+        definition: &ResourceDefinition,
+        why: &str,
+    ) -> Failure {
+        let mut failure = Failure::method_not_allowed(definition, "create");
+        failure.message = why.to_owned();
+        failure
+    }
+
+    /// 406.
+    pub(super) fn not_acceptable() -> Failure {
+        let message =
+            "only the following media types are accepted: application/json, application/yaml";
+        Failure::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
+    }
+
+    /// 409: `configmaps "x" already exists`.
+    pub(super) fn already_exists(definition: &ResourceDefinition, name: &str) -> Failure {
+        let message = format!("{} \"{name}\" already exists", definition.qualified_name());
+        Failure::new(StatusCode::CONFLICT, "AlreadyExists", message).about(definition, name)
+    }
+
+    /// 409: the object is no longer what the client thinks.
+    pub(super) fn modified(definition: &ResourceDefinition, name: &str) -> Failure {
+        Failure::conflict(definition, name, MODIFIED)
+    }
+
+    /// 409 with another text.
+    pub(super) fn conflict(definition: &ResourceDefinition, name: &str, why: &str) -> Failure {
+        let resource = definition.qualified_name();
+        let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
+        Failure::new(StatusCode::CONFLICT, "Conflict", message).about(definition, name)
+    }
+
+    /// 409 or another code, as server-side apply refuses.
+    pub(super) fn apply(error: ApplyError) -> Failure {
+        let message = error.to_string();
+        match error {
+            ApplyError::Conflicts(conflicts) => {
+                let mut failure = Failure::new(StatusCode::CONFLICT, "Conflict", message);
+                let causes: Vec<Value> = conflicts.iter().map(conflict_cause).collect();
+                failure.details.insert("causes".to_owned(), causes.into());
+                failure
+            }
+            ApplyError::Invalid(_) => Failure::bad_request(message),
+            ApplyError::Mistyped(_) => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "", message),
+        }
+    }
+
+    /// 410: history does not reach back that far.
+    pub(super) fn expired(message: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::GONE, "Expired", message)
+    }
+
+    /// 410 for a watch: `too old resource version: 3 (17)`.
+    pub(super) fn too_old(asked: u64, oldest: u64) -> Failure {
+        Failure::expired(format!("too old resource version: {asked} ({oldest})"))
+    }
+
+    /// A token with which the client may go on although the state has moved.
+    pub(super) fn continue_with(mut self, token: String) -> Failure {
+        self.continue_token = Some(token);
+        self
+    }
+
+    /// 413.
+    pub(super) fn too_large(limit: usize) -> Failure {
+        let message = format!("limit is {limit}");
+        let message = format!("Request entity too large: {message}");
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+    }
+
+    /// 415.
+    pub(super) fn unsupported_media_type(accepted: &[&str]) -> Failure {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            accepted.join(", ")
+        );
+        Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+    }
+
+    /// 422: `ConfigMap "x" is invalid: data: …`, with a cause for each error.
+    pub(super) fn invalid(
+        definition: &ResourceDefinition,
+        name: &str,
+        errors: &[FieldError],
+    ) -> Failure {
+        let qualified = match definition.group.as_str() {
+            "" => definition.kind.clone(),
+            group => format!("{}.{group}", definition.kind),
+        };
+        let message = format!("{qualified} \"{name}\" is invalid: {}", aggregate(errors));
+        let mut failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        failure.detail("name", name);
+        failure.detail("group", &definition.group);
+        failure.detail("kind", &definition.kind);
+        let causes: Vec<Value> = errors.iter().map(cause).collect();
+        failure.details.insert("causes".to_owned(), causes.into());
+        failure
+    }
+
+    /// 422 about the parameters of a request: `CreateOptions.meta.k8s.io "" is invalid: …`.
+    pub(super) fn invalid_options(kind: &str, errors: &[FieldError]) -> Failure {
+        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {}", aggregate(errors));
+        let mut failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        failure.detail("group", "meta.k8s.io");
+        failure.detail("kind", kind);
+        let causes: Vec<Value> = errors.iter().map(cause).collect();
+        failure.details.insert("causes".to_owned(), causes.into());
+        failure
+    }
+
+    /// 422 about a patch whose result is no object of the kind.
+    pub(super) fn invalid_patch(patched: &Value, why: &str) -> Failure {
+        let error = FieldError::invalid("patch", &patched.to_string().into(), why);
+        let message = format!(" \"\" is invalid: {error}");
+        let mut failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        failure.details.insert("causes".to_owned(), json!([cause(&error)]));
+        failure
+    }
+
+    /// 400 for a `resourceVersion` that is no number.
+    pub(super) fn invalid_revision(text: &str) -> Failure {
+        Failure::bad_request(format!(
+            "invalid resource version: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
+        ))
+    }
+
+    /// 422 for a patch that does not fit.
+    pub(super) fn unprocessable(definition: &ResourceDefinition, name: &str, why: &str) -> Failure {
+        let message = "the server rejected our request due to an error in our request";
+        let mut failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+            .about(definition, name);
+        failure.details.insert("causes".to_owned(), json!([{"message": why}]));
+        failure
+    }
+
+    /// 500.
+    pub(super) fn internal(why: impl std::fmt::Display) -> Failure {
+        let message = format!("Internal error occurred: {why}");
+        let mut failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message);
+        failure.details.insert("causes".to_owned(), json!([{"message": why.to_string()}]));
+        failure
+    }
+
+    /// 504: a revision that is still to come.
+    pub(super) fn too_new(asked: u64, current: u64) -> Failure {
+        let message = format!("Too large resource version: {asked}, current: {current}");
+        let mut failure =
+            Failure::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", format!("Timeout: {message}"));
+        failure.details.insert(
+            "causes".to_owned(),
+            json!([{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]),
+        );
+        failure.details.insert("retryAfterSeconds".to_owned(), 1.into());
+        failure
+    }
+
+    /// 413 with another text.
+    pub(super) fn too_large_because(why: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", why)
+    }
+
+    /// Whether there is no such object.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.code == StatusCode::NOT_FOUND
+    }
+
+    /// Whether the name is taken.
+    pub(super) fn is_already_exists(&self) -> bool {
+        self.reason == "AlreadyExists"
+    }
+
+    /// The HTTP status.
+    pub(super) fn code(&self) -> StatusCode {
+        self.code
+    }
+
+    /// The Status object.
+    pub(super) fn status(&self) -> Value {
+        let mut metadata = json!({});
+        if let Some(token) = &self.continue_token {
+            metadata["continue"] = token.as_str().into();
+        }
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": metadata,
+            "status": "Failure",
+            "message": self.message,
+            "code": self.code.as_u16(),
+        });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
+        if !self.details.is_empty() {
+            status["details"] = Value::Object(self.details.clone());
+        }
+        status
+    }
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Failure {
+        match error {
+            // Verbs handle staleness themselves; what gets here has lost too often.
+            CommitError::Stale => Failure::new(StatusCode::CONFLICT, "Conflict", MODIFIED),
+            CommitError::Unavailable(why) => Failure::internal(why),
+        }
+    }
+}
+
+/// One error as it is; several in brackets, without repetition, as Go's `utilerrors.Aggregate` prints them.
+fn aggregate(errors: &[FieldError]) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for error in errors {
+        let text = error.to_string();
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    match texts.as_slice() {
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(", ")),
+    }
+}
+
+fn cause(error: &FieldError) -> Value {
+    json!({"reason": error.kind.reason(), "message": error.detail, "field": error.path})
+}
+
+fn conflict_cause(conflict: &Conflict) -> Value {
+    json!({"reason": "FieldManagerConflict", "message": conflict.message(), "field": conflict.path})
+}

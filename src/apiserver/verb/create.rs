@@ -1,0 +1,171 @@
+//! POST on a collection.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Call, options::WriteOptions, prepare::Origin};
+use crate::apiserver::{
+    answer::Answer,
+    decode::{self, Decoded},
+    failure::Failure,
+    lifecycle, object,
+    schema::FieldError,
+    store::{CommitError, Key, Stored, Write},
+};
+
+/// Names that are tried for a `generateName`.
+const NAME_ATTEMPTS: usize = 8;
+
+pub(super) async fn create(call: &Call) -> Result<Answer, Failure> {
+    let options = call.write_options("CreateOptions")?;
+    let Decoded { mut value, duplicates } = decode::object(&call.content_type, &call.body)?;
+    call.check_identity(&mut value)?;
+    if call.is_computed() {
+        return call.present_value(StatusCode::CREATED, &computed(value, call));
+    }
+    if object::revision(&value).is_some_and(|revision| revision != 0) {
+        return Err(Failure::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    let prefix = object::text(&value, "generateName").to_owned();
+    let is_generated = object::name(&value).is_empty() && !prefix.is_empty();
+    for attempt in 1.. {
+        let mut value = value.clone();
+        if is_generated {
+            object::set(&mut value, "name", generated_name(&prefix).into());
+        }
+        match call.create_object(value, &duplicates, &options, Origin::Body).await {
+            Err(failure)
+                if is_generated && attempt < NAME_ATTEMPTS && failure.is_already_exists() => {}
+            other => return other.and_then(|made| made.answer(call, StatusCode::CREATED)),
+        }
+    }
+    Err(Failure::internal("no name could be generated"))
+}
+
+/// The outcome of a write.
+pub(super) enum Made {
+    /// It is stored.
+    Stored(Arc<Stored>, Vec<String>),
+    /// It would be this.
+    Dry(Value, Vec<String>),
+}
+
+impl Made {
+    pub(super) fn answer(self, call: &Call, code: StatusCode) -> Result<Answer, Failure> {
+        let (answer, warnings) = match self {
+            Made::Stored(stored, warnings) => (call.present(code, &stored)?, warnings),
+            Made::Dry(value, warnings) => (call.present_value(code, &value)?, warnings),
+        };
+        Ok(answer.warn(warnings))
+    }
+}
+
+impl Call {
+    /// Stores a new object.
+    pub(super) async fn create_object(
+        &self,
+        object: Value,
+        duplicates: &[String],
+        options: &WriteOptions,
+        origin: Origin,
+    ) -> Result<Made, Failure> {
+        let definition = self.definition();
+        let name = object::name(&object).to_owned();
+        if name.is_empty() {
+            let error = FieldError::required("metadata.name", "name or generateName is required");
+            return Err(Failure::invalid(definition, "", &[error]));
+        }
+        if self.resource.is_terminating {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Failure::method_not_allowed_because(definition, why));
+        }
+        let key = Key::new(&self.resource.id, self.namespace(), &name);
+        loop {
+            let relies_on = self.open_namespace(&name)?;
+            // Also said before anything else is judged, as kube-apiserver does not.
+            let (mut object, warnings) =
+                self.prepare_new(object.clone(), duplicates, options, origin)?;
+            lifecycle::protect(&self.resource, &mut object);
+            if options.dry_run {
+                return match self.server.store.get(&key) {
+                    Some(_) => Err(Failure::already_exists(definition, &name)),
+                    None => Ok(Made::Dry(object, warnings)),
+                };
+            }
+            let object = self.resource.to_stored(object);
+            let write = Write { key: key.clone(), from: None, object, delete: false, relies_on };
+            match self.server.store.commit(write).await {
+                Ok(stored) => return Ok(Made::Stored(stored, warnings)),
+                Err(CommitError::Stale) if self.server.store.get(&key).is_some() => {
+                    return Err(Failure::already_exists(definition, &name));
+                }
+                // The namespace changed in between, or the object came and went.
+                Err(CommitError::Stale) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+    }
+
+    /// The namespace that a new object needs, which must not be going away.
+    fn open_namespace(&self, name: &str) -> Result<Option<(Key, u64)>, Failure> {
+        if !self.definition().namespaced {
+            return Ok(None);
+        }
+        let namespace = self.namespace();
+        let Some(stored) = self.server.namespace(namespace) else {
+            let served = self.server.registry.served();
+            return Err(match served.find("", "v1", "namespaces") {
+                Some(namespaces) => Failure::not_found(&namespaces.definition, namespace),
+                None => Failure::internal("namespaces are not served"),
+            });
+        };
+        if stored.deleting {
+            return Err(Failure::namespace_terminating(self.definition(), name, namespace));
+        }
+        Ok(Some((stored.key.clone(), stored.revision)))
+    }
+
+    /// Whether the kind is a question that is answered, rather than an object that is stored.
+    fn is_computed(&self) -> bool {
+        let definition = self.definition();
+        definition.builtin && !definition.allows(crate::apiserver::builtin::Verb::Get)
+    }
+}
+
+/// A prefix and five characters, without those that make words (`apimachinery/pkg/util/rand`).
+fn generated_name(prefix: &str) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    // 63 characters are the longest name that fits everywhere.
+    let mut name: String = prefix.chars().take(63 - 5).collect();
+    let random = Uuid::new_v4();
+    name.extend(
+        random
+            .as_bytes()
+            .iter()
+            .take(5)
+            .map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()])),
+    );
+    name
+}
+
+/// Answers the questions that clients ask about themselves: who has the token may do everything.
+fn computed(mut question: Value, call: &Call) -> Value {
+    question["status"] = match call.definition().kind.as_str() {
+        "SelfSubjectReview" => json!({"userInfo": {
+            "username": "admin", "groups": ["system:masters", "system:authenticated"],
+        }}),
+        "SelfSubjectRulesReview" => json!({
+            "incomplete": false,
+            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+        }),
+        _ => json!({"allowed": true}),
+    };
+    object::set(&mut question, "creationTimestamp", Value::Null);
+    question
+}

@@ -1,0 +1,211 @@
+//! GET of a collection, in pages that all show one moment.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{Call, present::metadata_of};
+use crate::apiserver::{
+    accept::{Form, Text},
+    answer::Answer,
+    failure::Failure,
+    schema::FieldError,
+    store::{Page, Range, Stored},
+};
+
+/// Where a list goes on: the moment it shows, and the last object shown. A revision of 0 is the present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Token {
+    revision: u64,
+    after: (String, String),
+}
+
+impl Token {
+    fn encode(&self) -> String {
+        let (namespace, name) = &self.after;
+        URL_SAFE_NO_PAD.encode(json!([1, self.revision, namespace, name]).to_string())
+    }
+
+    fn decode(text: &str) -> Result<Token, Failure> {
+        let read = || {
+            let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?;
+            let (1, revision, namespace, name) = serde_json::from_slice(&bytes).ok()? else {
+                return None;
+            };
+            Some(Token { revision, after: (namespace, name) })
+        };
+        read().ok_or_else(|| Failure::bad_request("continue key is not valid: it cannot be read"))
+    }
+}
+
+/// What the parameters of a list ask for.
+struct Wanted {
+    range: Range,
+    limit: Option<usize>,
+}
+
+pub(super) fn list(call: &Call) -> Result<Answer, Failure> {
+    let selection = call.selection()?;
+    let Wanted { range, limit } = wanted(call)?;
+    let store = &call.server.store;
+    let page =
+        store.list(&call.resource.id, &range).map_err(|outrun| expired(&range, outrun.oldest))?;
+    let Page { revision, objects } = page;
+    let mut selected = objects.iter().filter(|o| selection.matches(&call.resource, o));
+    let items: Vec<&Arc<Stored>> = match limit {
+        Some(limit) => selected.by_ref().take(limit).collect(),
+        None => selected.by_ref().collect(),
+    };
+    let mut metadata = Map::new();
+    metadata.insert("resourceVersion".to_owned(), revision.to_string().into());
+    if limit.is_some()
+        && let Some(last) = items.last()
+    {
+        // As kube-apiserver, count what is left only where no selector makes it expensive.
+        let left = if selection.is_empty() { selected.count() } else { selected.take(1).count() };
+        if left > 0 {
+            let after = (last.key.namespace.to_string(), last.key.name.to_string());
+            metadata.insert("continue".to_owned(), Token { revision, after }.encode().into());
+            if selection.is_empty() {
+                metadata.insert("remainingItemCount".to_owned(), left.into());
+            }
+        }
+    }
+    call.present_list(metadata, &items)
+}
+
+/// Reads `continue`, `limit`, `resourceVersion` and `resourceVersionMatch`.
+fn wanted(call: &Call) -> Result<Wanted, Failure> {
+    let query = &call.query;
+    let limit = query.number("limit")?.filter(|limit| *limit > 0);
+    let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut range = Range { namespace: call.namespace.clone(), ..Range::default() };
+    let rule = query.get("resourceVersionMatch");
+    if let Some(token) = query.get("continue") {
+        if rule.is_some() {
+            return Err(forbidden_rule(
+                "resourceVersionMatch is forbidden when continue is provided",
+            ));
+        }
+        if query.get("resourceVersion").is_some_and(|version| version != "0") {
+            let why = "specifying resource version is not allowed when using continue";
+            return Err(Failure::bad_request(why));
+        }
+        let token = Token::decode(token)?;
+        range.revision = (token.revision > 0).then_some(token.revision);
+        range.after = Some(token.after);
+        return Ok(Wanted { range, limit });
+    }
+    let asked = call.asked_revision()?;
+    if rule.is_some() && query.get("resourceVersion").is_none() {
+        return Err(forbidden_rule(
+            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        ));
+    }
+    match rule {
+        None if limit.is_some() && asked > 0 => range.revision = Some(asked),
+        None | Some("NotOlderThan") => {}
+        Some("Exact") if asked > 0 => range.revision = Some(asked),
+        Some("Exact") => {
+            let why = "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"";
+            return Err(forbidden_rule(why));
+        }
+        Some(other) => {
+            let supported = ["Exact", "NotOlderThan"].map(str::to_owned);
+            let error =
+                FieldError::not_supported("resourceVersionMatch", &other.into(), &supported);
+            return Err(Failure::invalid_options("ListOptions", &[error]));
+        }
+    }
+    Ok(Wanted { range, limit })
+}
+
+pub(super) fn forbidden_rule(why: &str) -> Failure {
+    Failure::invalid_options("ListOptions", &[FieldError::forbidden("resourceVersionMatch", why)])
+}
+
+/// 410; for a list that goes on, with a token to go on from the same object in the present.
+fn expired(range: &Range, oldest: u64) -> Failure {
+    let Some(after) = &range.after else {
+        return Failure::too_old(range.revision.unwrap_or_default(), oldest);
+    };
+    let message = "The provided continue parameter is too old to display a consistent list result. You can start a new \
+                   list without the continue parameter, or use the continue token in this response to retrieve the \
+                   remainder of the results. Continuing with the provided token results in an inconsistent list - \
+                   objects that were created, modified, or deleted between the time the first chunk was returned and \
+                   now may show up in the list.";
+    Failure::expired(message).continue_with(Token { revision: 0, after: after.clone() }.encode())
+}
+
+impl Call {
+    pub(super) fn present_list(
+        &self,
+        metadata: Map<String, Value>,
+        items: &[&Arc<Stored>],
+    ) -> Result<Answer, Failure> {
+        let (resource, text) = (&self.resource, self.accept.text);
+        let read = || items.iter().map(|item| resource.read(item));
+        let list = match self.accept.form {
+            Form::Object if text == Text::Json => {
+                return Ok(Answer::json(StatusCode::OK, self.list_text(metadata, items)));
+            }
+            Form::Object => json!({
+                "kind": self.definition().list_kind,
+                "apiVersion": self.definition().api_version(),
+                "metadata": metadata,
+                "items": read().collect::<Vec<Value>>(),
+            }),
+            Form::Metadata => json!({
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": metadata,
+                "items": read().map(|object| metadata_of(&object)).collect::<Vec<Value>>(),
+            }),
+            Form::Table => {
+                let objects: Vec<Value> = read().collect();
+                let rows: Vec<&Value> = objects.iter().collect();
+                self.table(&rows, &Value::Object(metadata), self.include_object()?)
+            }
+        };
+        Ok(Answer::value(StatusCode::OK, &list, text))
+    }
+
+    /// A list as text, of objects that mostly are text already.
+    fn list_text(&self, metadata: Map<String, Value>, items: &[&Arc<Stored>]) -> Vec<u8> {
+        let mut json = format!(
+            "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{},\"items\":[",
+            Value::from(self.definition().list_kind.as_str()),
+            Value::from(self.definition().api_version()),
+            Value::Object(metadata)
+        )
+        .into_bytes();
+        json.reserve(items.iter().map(|item| item.json.len() + 1).sum::<usize>() + 3);
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            if self.resource.reads_as_stored(item) {
+                json.extend_from_slice(&item.json);
+            } else {
+                json.extend_from_slice(self.resource.read(item).to_string().as_bytes());
+            }
+        }
+        json.extend_from_slice(b"]}\n");
+        json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_read_back() {
+        let token = Token { revision: 7, after: ("a".to_owned(), "b".to_owned()) };
+        assert_eq!(Token::decode(&token.encode()).unwrap(), token);
+        assert!(Token::decode("bm9uc2Vuc2U").is_err());
+        assert!(Token::decode("%").is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! What a request does to a resource: one file a verb.
+
+mod create;
+mod delete;
+mod get;
+mod list;
+mod options;
+mod patch;
+mod prepare;
+mod present;
+mod scale;
+mod selection;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+
+pub(super) use self::delete::{Deletion, Propagation, delete, delete_all};
+use super::{
+    accept::Accept,
+    answer::Answer,
+    builtin::{ResourceDefinition, Verb},
+    failure::Failure,
+    query::Query,
+    registry::Resource,
+    server::Server,
+    store::Key,
+};
+
+/// A request for objects.
+pub(super) struct Call {
+    pub server: Arc<Server>,
+    pub resource: Arc<Resource>,
+    /// The namespace in the path.
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+    pub subresource: Option<String>,
+    pub is_watch_path: bool,
+    pub method: Method,
+    pub query: Query,
+    pub accept: Accept,
+    pub content_type: String,
+    pub user_agent: String,
+    pub body: Bytes,
+}
+
+/// The part of an object that a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All but the parts below.
+    Main,
+    /// `status`.
+    Status,
+    /// The numbers of replicas, as a `Scale`.
+    Scale,
+    /// A namespace's own finalizers.
+    Finalize,
+}
+
+impl Part {
+    /// The name in managed fields; none for the main resource.
+    fn subresource(self) -> Option<&'static str> {
+        match self {
+            Part::Main => None,
+            Part::Status => Some("status"),
+            Part::Scale => Some("scale"),
+            Part::Finalize => Some("finalize"),
+        }
+    }
+}
+
+/// Fulfils a request, or says why not.
+pub(super) async fn answer(call: &Call) -> Answer {
+    let result = match dispatch(call).await {
+        Ok(answer) => answer,
+        Err(failure) => failure.into(),
+    };
+    result.warn(call.definition().deprecation_warning.clone())
+}
+
+async fn dispatch(call: &Call) -> Result<Answer, Failure> {
+    let definition = call.definition();
+    let is_placed = match (definition.namespaced, &call.namespace, &call.name) {
+        (true, None, Some(_)) => call.is_watch_path,
+        (false, Some(_), _) => false,
+        _ => true,
+    };
+    if !is_placed {
+        return Ok(Answer::no_page());
+    }
+    let Some(name) = &call.name else { return collection(call).await };
+    if call.is_watch_path {
+        call.need(Verb::Watch)?;
+        return watch::watch(call);
+    }
+    let Some(part) = call.part() else { return Ok(Answer::no_page()) };
+    match call.method {
+        Method::GET | Method::HEAD => {
+            call.need(Verb::Get)?;
+            get::get(call, name, part)
+        }
+        Method::PUT => {
+            call.need(Verb::Update)?;
+            update::update(call, name, part).await
+        }
+        Method::PATCH if part != Part::Finalize => {
+            call.need(Verb::Patch)?;
+            patch::patch(call, name, part).await
+        }
+        Method::DELETE if part == Part::Main => {
+            call.need(Verb::Delete)?;
+            delete::one(call, name).await
+        }
+        _ => Err(Failure::method_not_allowed(definition, &call.method.as_str().to_lowercase())),
+    }
+}
+
+async fn collection(call: &Call) -> Result<Answer, Failure> {
+    let definition = call.definition();
+    match call.method {
+        Method::GET | Method::HEAD if call.is_watch_path || call.query.is_on("watch") => {
+            call.need(Verb::Watch)?;
+            watch::watch(call)
+        }
+        Method::GET | Method::HEAD => {
+            call.need(Verb::List)?;
+            list::list(call)
+        }
+        Method::POST if call.namespace.is_some() || !definition.namespaced => {
+            call.need(Verb::Create)?;
+            create::create(call).await
+        }
+        Method::DELETE if call.namespace.is_some() || !definition.namespaced => {
+            call.need(Verb::DeleteCollection)?;
+            delete::collection(call).await
+        }
+        _ => Err(Failure::method_not_allowed(definition, &call.method.as_str().to_lowercase())),
+    }
+}
+
+impl Call {
+    fn definition(&self) -> &ResourceDefinition {
+        &self.resource.definition
+    }
+
+    /// The namespace in the path; empty for cluster-scoped resources.
+    fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
+    }
+
+    fn key(&self, name: &str) -> Key {
+        Key::new(&self.resource.id, self.namespace(), name)
+    }
+
+    fn need(&self, verb: Verb) -> Result<(), Failure> {
+        if self.definition().allows(verb) {
+            Ok(())
+        } else {
+            Err(Failure::method_not_allowed(self.definition(), verb.name()))
+        }
+    }
+
+    fn part(&self) -> Option<Part> {
+        let definition = self.definition();
+        match self.subresource.as_deref() {
+            None => Some(Part::Main),
+            Some("status") if definition.status => Some(Part::Status),
+            Some("scale") if definition.scale.is_some() => Some(Part::Scale),
+            Some("finalize") if self.resource.is("", "Namespace") => Some(Part::Finalize),
+            Some(_) => None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! PUT of one object.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{Call, Part, create::Made, options::WriteOptions, prepare::Origin, scale};
+use crate::apiserver::{
+    answer::Answer,
+    decode::{self, Decoded},
+    failure::Failure,
+    object,
+    schema::FieldError,
+    store::{CommitError, Key, Stored, Write},
+};
+
+pub(super) async fn update(call: &Call, name: &str, part: Part) -> Result<Answer, Failure> {
+    let options = call.write_options("UpdateOptions")?;
+    let definition = call.definition();
+    let sent = decode::object(&call.content_type, &call.body)?;
+    let key = call.key(name);
+    loop {
+        let stored =
+            call.server.store.get(&key).ok_or_else(|| Failure::not_found(definition, name))?;
+        let old = call.resource.read(&stored);
+        let mut new = Decoded { value: sent.value.clone(), duplicates: sent.duplicates.clone() };
+        if part == Part::Scale {
+            new.value = scale::write(definition, &old, &new.value)?;
+        } else {
+            call.check_identity(&mut new.value)?;
+        }
+        check_name(&new.value, name)?;
+        let seen = object::revision(&new.value).filter(|revision| *revision != 0);
+        if seen.is_none() && !call.takes_unconditional_updates() {
+            let error = FieldError::invalid(
+                "metadata.resourceVersion",
+                &Value::from(0),
+                "must be specified for an update",
+            );
+            return Err(Failure::invalid(definition, name, &[error]));
+        }
+        if seen.is_some_and(|seen| seen != stored.revision) {
+            return Err(Failure::modified(definition, name));
+        }
+        let (new, warnings) = call.prepare_change(&old, new, part, &options, Origin::Body)?;
+        match call.replace(&key, &stored, &old, new, warnings, &options).await {
+            Ok(made) => return scale::or_whole(call, part, made, StatusCode::OK),
+            Err(Unstored::Stale) if seen.is_none() => {}
+            Err(Unstored::Stale) => return Err(Failure::modified(definition, name)),
+            Err(Unstored::Failed(failure)) => return Err(failure),
+        }
+    }
+}
+
+fn check_name(object: &Value, name: &str) -> Result<(), Failure> {
+    match object::name(object) {
+        given if given == name => Ok(()),
+        "" => Err(Failure::bad_request("name must be provided")),
+        given => Err(Failure::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        ))),
+    }
+}
+
+/// Why a change was not stored.
+pub(super) enum Unstored {
+    /// The stored object is another one by now.
+    Stale,
+    /// It cannot be.
+    Failed(Failure),
+}
+
+impl Call {
+    /// Stores `new` in place of `stored`, unless nothing changes. An object that waits for its last finalizer goes.
+    pub(super) async fn replace(
+        &self,
+        key: &Key,
+        stored: &std::sync::Arc<Stored>,
+        old: &Value,
+        new: Value,
+        warnings: Vec<String>,
+        options: &WriteOptions,
+    ) -> Result<Made, Unstored> {
+        if new == *old {
+            return Ok(Made::Stored(std::sync::Arc::clone(stored), warnings));
+        }
+        if options.dry_run {
+            return Ok(Made::Dry(new, warnings));
+        }
+        let delete = crate::apiserver::lifecycle::is_done(&self.resource, &new);
+        let object = self.resource.to_stored(new);
+        let write = Write {
+            key: key.clone(),
+            from: Some(stored.revision),
+            object,
+            delete,
+            relies_on: None,
+        };
+        match self.server.store.commit(write).await {
+            Ok(stored) => Ok(Made::Stored(stored, warnings)),
+            Err(CommitError::Stale) => Err(Unstored::Stale),
+            Err(other) => Err(Unstored::Failed(other.into())),
+        }
+    }
+
+    /// Whether a PUT may leave out the `resourceVersion` (`AllowUnconditionalUpdate` of the kind's strategy).
+    fn takes_unconditional_updates(&self) -> bool {
+        let definition = self.definition();
+        definition.builtin
+            && !matches!(definition.kind.as_str(), "CustomResourceDefinition" | "Lease")
+    }
+}
