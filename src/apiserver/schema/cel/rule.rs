@@ -130,25 +130,7 @@ fn compile_rule(
             Some(message)
         }
     };
-    let reason = match text(written, "reason") {
-        None | Some("FieldValueInvalid") => FieldErrorKind::Invalid,
-        Some("FieldValueForbidden") => FieldErrorKind::Forbidden,
-        Some("FieldValueRequired") => FieldErrorKind::Required,
-        Some("FieldValueDuplicate") => FieldErrorKind::Duplicate,
-        Some(other) => {
-            let known = [
-                "FieldValueDuplicate",
-                "FieldValueForbidden",
-                "FieldValueInvalid",
-                "FieldValueRequired",
-            ];
-            return Err(FieldError::not_supported(
-                below("reason"),
-                &other.into(),
-                &known.map(str::to_owned),
-            ));
-        }
-    };
+    let reason = reason(text(written, "reason"), || below("reason"))?;
     let field_path = match trimmed("fieldPath") {
         none if none.is_empty() => none,
         path => normalize(&path, node).ok_or_else(|| {
@@ -165,6 +147,21 @@ fn compile_rule(
         expression,
         uses,
     })))
+}
+
+/// The kind of error that a broken rule is.
+fn reason(name: Option<&str>, path: impl Fn() -> String) -> Result<FieldErrorKind, FieldError> {
+    match name {
+        None | Some("FieldValueInvalid") => Ok(FieldErrorKind::Invalid),
+        Some("FieldValueForbidden") => Ok(FieldErrorKind::Forbidden),
+        Some("FieldValueRequired") => Ok(FieldErrorKind::Required),
+        Some("FieldValueDuplicate") => Ok(FieldErrorKind::Duplicate),
+        Some(other) => {
+            let known = ["Duplicate", "Forbidden", "Invalid", "Required"];
+            let known = known.map(|kind| format!("FieldValue{kind}"));
+            Err(FieldError::not_supported(path(), &other.into(), &known))
+        }
+    }
 }
 
 fn parse(source: &str) -> Result<Expression, String> {
