@@ -1,15 +1,18 @@
-//! The example fleets: every object is one that our definitions accept, and the parts name one another.
+//! The example fleets: our definitions accept every object, and the daemon understands every Rollout.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::Value;
 use tidegate::{
     api::{self, Placement, Strategy},
     apiserver::schema::Schema,
+    manifest::Limits,
+    render::{File, Parsed, Repository, wanted, wanted::Survey},
 };
 
 fn files(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -72,30 +75,65 @@ fn every_object_is_accepted() {
     }
 }
 
+/// What the daemon would make of an example.
+fn survey(example: &str) -> Survey {
+    let limits = Limits::default();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-repo");
+    let mut paths = Vec::new();
+    files(&root.join(example), &mut paths);
+    let mut files: Vec<File> = paths
+        .iter()
+        .map(|path| File {
+            path: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
+            bytes: fs::read(path).unwrap().into(),
+        })
+        .collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let repository =
+        Repository::of(example, files, &limits, |file| Arc::new(Parsed::of(file, &limits)));
+    wanted(&repository)
+}
+
 #[test]
-fn rollouts_name_what_is_there() {
-    for (example, rollout, prefix) in [
-        ("cluster-scoped", "web", "Cluster"),
-        ("namespace-scoped", "web", ""),
-        ("namespace-scoped", "test-namespace", "Cluster"),
+fn every_rollout_is_understood_and_nothing_is_ignored() {
+    for (example, rollouts) in [
+        ("cluster-scoped", &[("web", "example-placement", 2, &["staging", "canary"][..])][..]),
+        (
+            "namespace-scoped",
+            &[
+                ("test-namespace", "test-namespace-placement", 1, &["everywhere"][..]),
+                ("test-namespace/web", "example-placement", 1, &["staging", "canary"][..]),
+            ][..],
+        ),
     ] {
-        let objects = objects(example);
-        let named = |kind: &str, name: &Value| {
-            objects[&(format!("{prefix}{kind}"), name.as_str().unwrap().to_owned())].clone()
-        };
-        let spec = &objects[&("Rollout".to_owned(), rollout.to_owned())]["spec"];
-        let placement: Placement =
-            serde_json::from_value(named("ResourcePlacement", &spec["placementName"])).unwrap();
-        assert_eq!(placement.spec.strategy_type(), api::placement::EXTERNAL, "{example}");
-        if let Some(strategy) = spec.get("strategyName") {
+        let survey = survey(example);
+        assert_eq!((survey.notes, survey.unreadable), (vec![], vec![]), "{example}");
+        let mut found = Vec::new();
+        for (name, wanted) in &survey.rollouts {
+            let wanted = wanted.as_ref().unwrap_or_else(|faults| panic!("{name}: {faults:#?}"));
+            let placement: Placement =
+                serde_json::from_value(wanted.placement.as_ref().unwrap().object.clone()).unwrap();
             let strategy: Strategy =
-                serde_json::from_value(named("StagedUpdateStrategy", strategy)).unwrap();
-            let stages: Vec<&str> = strategy.spec.stages.iter().map(|s| s.name.as_str()).collect();
-            assert_eq!(stages, ["staging", "canary"], "{example}: the tutorial's stages");
+                serde_json::from_value(wanted.strategy.as_ref().unwrap().object.clone()).unwrap();
+            let stages: Vec<String> = strategy.spec.stages.iter().map(|s| s.name.clone()).collect();
+            let content: BTreeSet<(&str, &str)> = wanted
+                .content
+                .iter()
+                .map(|object| (object.key.kind.as_str(), object.key.name.as_str()))
+                .collect();
+            for selector in &placement.spec.resource_selectors {
+                let key = (selector.kind.as_str(), selector.name.as_deref().unwrap());
+                assert!(content.contains(&key), "{name} selects {key:?}, which it does not bring");
+            }
+            found.push((name.to_string(), wanted.intent.placement.clone(), content.len(), stages));
         }
-        for selector in &placement.spec.resource_selectors {
-            let key = (selector.kind.clone(), selector.name.clone().unwrap());
-            assert!(objects.contains_key(&key), "{example}: {key:?} is selected and not there");
-        }
+        let expected: Vec<_> = rollouts
+            .iter()
+            .map(|(name, placement, objects, stages)| {
+                let stages = stages.iter().map(ToString::to_string).collect();
+                ((*name).to_owned(), (*placement).to_owned(), *objects, stages)
+            })
+            .collect();
+        assert_eq!(found, expected, "{example}");
     }
 }

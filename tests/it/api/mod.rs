@@ -2,4 +2,5 @@
 
 mod definitions;
 mod example;
+mod reference;
 mod trace;
