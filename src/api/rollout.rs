@@ -120,6 +120,12 @@ pub struct RolloutStatus {
     /// Since when no snapshot group holds the content, while that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unbound_since: Option<Time>,
+    /// The newest index that turned out not to hold the content, while none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_index: Option<String>,
+    /// Digest of the run's plan: stages, their clusters in order, index and content. What approvers may sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// What was applied for this Rollout: what may be pruned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inventory: Vec<InventoryEntry>,
@@ -179,10 +185,19 @@ pub struct ApprovalRecord {
     pub stage: String,
     /// `BeforeStage` or `AfterStage`.
     pub task: String,
+    /// `Approve` or `Reject`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub decision: String,
+    /// The plan that it names, if it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Not after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
     /// Who signed, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// [`APPROVAL_PENDING`], [`APPROVAL_APPLIED`] or [`APPROVAL_REFUSED`].
+    /// [`APPROVAL_PENDING`], [`APPROVAL_APPLIED`], [`APPROVAL_REJECTED`] or [`APPROVAL_REFUSED`].
     pub state: String,
     /// A word for machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,6 +214,8 @@ pub struct ApprovalRecord {
 pub const APPROVAL_PENDING: &str = "Pending";
 /// Was written to its approval request.
 pub const APPROVAL_APPLIED: &str = "Applied";
+/// Says no: the gate stays shut.
+pub const APPROVAL_REJECTED: &str = "Rejected";
 /// Does not count.
 pub const APPROVAL_REFUSED: &str = "Refused";
 
@@ -286,6 +303,13 @@ pub mod reason {
     pub const PREFLIGHT_FAILED: &str = "PreflightFailed";
     pub const PLACEMENT_BUSY: &str = "PlacementBusy";
     pub const NOT_IN_REPOSITORY: &str = "NotInRepository";
+    pub const HISTORY_REWRITTEN: &str = "HistoryRewritten";
+    pub const ACCEPTED: &str = "Accepted";
+    pub const APPLYING: &str = "Applying";
+    pub const PROVED: &str = "Proved";
+    pub const FAILURE_POLICY: &str = "FailurePolicy";
+    pub const REFUSED: &str = "Refused";
+    pub const NONE_REFUSED: &str = "NoneRefused";
     pub const PROGRESSING: &str = "Progressing";
     pub const DONE: &str = "Done";
 }

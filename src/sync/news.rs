@@ -1,0 +1,211 @@
+//! New commits: the approvals they bring, and the policy they leave in force.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::Value;
+
+use crate::{
+    api::rollout::{APPROVAL_PENDING, APPROVAL_REFUSED, ApprovalRecord},
+    model::{CommitId, Hint as _},
+    trust::{
+        ALLOWED_SIGNERS_PATH, AllowedSigners, Approval, Decision, Evidence, Refusal, Task, ssh,
+    },
+};
+
+/// What one commit brings. Of a merge, only what none of its parents has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommitNews {
+    /// The commit.
+    pub id: CommitId,
+    /// Its signature.
+    pub evidence: Evidence,
+    /// Documents of kind Approval, new or changed, with their files.
+    pub approvals: Vec<(String, Value)>,
+    /// The new text of the policy, if it changed: nothing when it was deleted.
+    pub policy: Option<Option<String>>,
+}
+
+/// Who may approve.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// The commit it was read from; nothing when it was configured.
+    pub commit: Option<CommitId>,
+    /// The people; nothing when there is no policy.
+    pub signers: Option<AllowedSigners>,
+}
+
+/// Reason of a record whose document is no approval.
+pub const APPROVAL_INVALID: &str = "ApprovalInvalid";
+/// Reason of a record about a policy that does not count.
+pub const POLICY_REFUSED: &str = "PolicyRefused";
+
+/// An approval, and the Rollout that it names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Addressed {
+    /// As written: `name` or `namespace/name`. Empty when it concerns every Rollout.
+    pub rollout: String,
+    /// The record.
+    pub record: ApprovalRecord,
+}
+
+/// Judges the signatures of new commits, oldest first.
+///
+/// Each commit is judged by the policy in force before it. A commit that changes the policy counts only when somebody who
+/// may approve signed it; otherwise the policy in force stays.
+pub fn read_news(
+    commits: &[CommitNews],
+    mut policy: Policy,
+    now: Timestamp,
+) -> (Vec<Addressed>, Policy) {
+    let mut found = Vec::new();
+    for commit in commits {
+        let verify = || match &policy.signers {
+            None => Err(Refusal::NoPolicy),
+            Some(signers) => ssh::verify(&commit.evidence, signers, now),
+        };
+        for (path, document) in &commit.approvals {
+            found.push(record(commit, path, document, verify()));
+        }
+        let Some(text) = &commit.policy else { continue };
+        let changed = verify().map_err(|refusal| describe(&refusal)).and_then(|_| {
+            let text = text.as_deref().ok_or("it deletes the policy")?;
+            AllowedSigners::parse(text, ALLOWED_SIGNERS_PATH).map_err(|error| error.to_string())
+        });
+        match changed {
+            Ok(signers) => {
+                policy = Policy { commit: Some(commit.id.clone()), signers: Some(signers) };
+            }
+            Err(why) => found.push(Addressed {
+                rollout: String::new(),
+                record: ApprovalRecord {
+                    commit: commit.id.to_string(),
+                    path: ALLOWED_SIGNERS_PATH.to_owned(),
+                    state: APPROVAL_REFUSED.to_owned(),
+                    reason: Some(POLICY_REFUSED.to_owned()),
+                    message: Some(format!(
+                        "the policy of commit {} does not count, and the one before stays in force: {why}",
+                        commit.id.short()
+                    )),
+                    ..ApprovalRecord::default()
+                },
+            }),
+        }
+    }
+    (found, policy)
+}
+
+fn record(
+    commit: &CommitNews,
+    path: &str,
+    document: &Value,
+    signer: Result<ssh::Signer, Refusal>,
+) -> Addressed {
+    let text = |pointer: &str| {
+        let text = document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        text.chars().take(253).collect::<String>()
+    };
+    let mut record = ApprovalRecord {
+        commit: commit.id.to_string(),
+        path: path.to_owned(),
+        target: text("/spec/commit"),
+        stage: text("/spec/stage"),
+        task: text("/spec/task"),
+        decision: text("/spec/decision"),
+        state: APPROVAL_PENDING.to_owned(),
+        ..ApprovalRecord::default()
+    };
+    let rollout = text("/spec/rollout");
+    let refuse = |record: &mut ApprovalRecord, reason: &str, message: String| {
+        record.state = APPROVAL_REFUSED.to_owned();
+        record.reason = Some(reason.to_owned());
+        record.message = Some(message);
+    };
+    match signer {
+        Err(refusal) => {
+            let message = format!("{path} in commit {}: {}", commit.id.short(), describe(&refusal));
+            refuse(&mut record, refusal.reason(), message);
+        }
+        Ok(signer) => {
+            record.by = Some(signer.principal);
+            match Approval::read(document) {
+                Err(error) => {
+                    let message = format!("{path} in commit {}: {error}", commit.id.short());
+                    refuse(&mut record, APPROVAL_INVALID, message);
+                }
+                Ok(approval) => fill(&mut record, &approval),
+            }
+        }
+    }
+    Addressed { rollout, record }
+}
+
+fn fill(record: &mut ApprovalRecord, approval: &Approval) {
+    record.target = approval.commit.to_string();
+    record.task = match approval.task {
+        Task::BeforeStage => "BeforeStage".to_owned(),
+        Task::AfterStage => "AfterStage".to_owned(),
+    };
+    record.decision = match approval.decision {
+        Decision::Approve => "Approve".to_owned(),
+        Decision::Reject => "Reject".to_owned(),
+    };
+    record.plan = approval.plan.as_ref().map(ToString::to_string);
+    record.expires = approval.expires.map(Time);
+}
+
+/// Returns a refusal in one sentence, with what would help.
+pub(super) fn describe(refusal: &Refusal) -> String {
+    match refusal.hint() {
+        Some(hint) => format!("{refusal} ({hint})"),
+        None => refusal.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn commit(approvals: Vec<(String, Value)>, policy: Option<Option<String>>) -> CommitNews {
+        CommitNews {
+            id: "3f2a91c0d5e6f708192a3b4c5d6e7f8091a2b3c4".parse().unwrap(),
+            evidence: Evidence::Unsigned,
+            approvals,
+            policy,
+        }
+    }
+
+    fn approval() -> (String, Value) {
+        let document = json!({"apiVersion": "gitops.tidegate.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "a"},
+            "spec": {"rollout": "web", "commit": "3f2a91c0d5e6f708192a3b4c5d6e7f8091a2b3c4", "stage": "canary",
+                     "task": "BeforeStage", "decision": "Approve"}});
+        ("approvals/a.yaml".into(), document)
+    }
+
+    #[test]
+    fn without_a_policy_or_a_signature_nothing_counts() {
+        let signers = AllowedSigners::default();
+        for (policy, want) in [
+            (Policy::default(), "ApprovalNoPolicy"),
+            (Policy { commit: None, signers: Some(signers) }, "ApprovalUnsigned"),
+        ] {
+            let (found, _) =
+                read_news(&[commit(vec![approval()], None)], policy, Timestamp::UNIX_EPOCH);
+            assert_eq!(found[0].rollout, "web");
+            assert_eq!(found[0].record.state, APPROVAL_REFUSED);
+            assert_eq!(found[0].record.reason.as_deref(), Some(want));
+            assert_eq!(found[0].record.by, None);
+        }
+    }
+
+    #[test]
+    fn an_unsigned_policy_does_not_count() {
+        let before = Policy { commit: None, signers: Some(AllowedSigners::default()) };
+        let news = commit(Vec::new(), Some(Some("# nobody\n".into())));
+        let (found, after) = read_news(&[news], before.clone(), Timestamp::UNIX_EPOCH);
+        assert_eq!(after, before);
+        assert_eq!(found[0].record.reason.as_deref(), Some(POLICY_REFUSED));
+        assert_eq!(found[0].rollout, "");
+    }
+}

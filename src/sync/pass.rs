@@ -1,0 +1,94 @@
+//! What a pass decides.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    api::rollout::{InventoryEntry, RolloutStatus},
+    model::{Digest, ObjectKey},
+};
+
+/// What to record, and what to do.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Pass {
+    /// What is so. Written before the orders are carried out.
+    pub status: RolloutStatus,
+    /// The next steps. After them, the Rollout is looked at again.
+    pub orders: Vec<Order>,
+    /// When to look again if nothing happens.
+    pub wake: Option<Timestamp>,
+}
+
+/// One step. Every one may be repeated, and may fail.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// Write the Rollout itself.
+    WriteRollout(Value),
+    /// Bring the commit's objects to the hub.
+    Apply(Box<Apply>),
+    /// Make a run.
+    CreateRun(Value),
+    /// Change a run's state, and note why.
+    SetRunState {
+        /// The run.
+        run: String,
+        /// `Run` or `Stop`.
+        state: &'static str,
+        /// [`crate::release::ledger::STOPPED_BY`]; nothing removes it.
+        stopped_by: Option<&'static str>,
+    },
+    /// Delete a run that has not begun.
+    DeleteRun {
+        /// The run.
+        run: String,
+        /// Which one of that name.
+        uid: Option<String>,
+    },
+    /// Approve a request by its status.
+    Approve {
+        /// The request.
+        request: String,
+        /// A merge patch of its status.
+        patch: Value,
+    },
+}
+
+/// Objects to bring to the hub: content in order, then what goes, then the strategy, then the placement, last of all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Apply {
+    /// Digest over everything in it: the outcome is kept under this key.
+    pub key: String,
+    /// The content, with the place in Git that each object stands in.
+    pub content: Vec<(Value, String)>,
+    /// Objects that are no longer in Git.
+    pub prune: Vec<ObjectKey>,
+    /// Strategy and placement.
+    pub last: Vec<(Value, String)>,
+    /// The namespace that everything must be in, if the Rollout has one.
+    pub namespace: Option<String>,
+}
+
+impl Apply {
+    /// Returns the apply with its key.
+    #[must_use]
+    pub fn keyed(mut self) -> Self {
+        let mut text = String::new();
+        for (object, _) in self.content.iter().chain(&self.last) {
+            text.push_str(&object.to_string());
+            text.push('\n');
+        }
+        self.key = Digest::of(text.as_bytes()).as_str().to_owned();
+        self
+    }
+}
+
+/// Returns an inventory entry for an object.
+pub fn entry(key: &ObjectKey) -> InventoryEntry {
+    InventoryEntry {
+        group: key.group.clone(),
+        kind: key.kind.clone(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+    }
+}
