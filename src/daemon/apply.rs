@@ -1,0 +1,177 @@
+//! A commit's objects, brought to the hub: content, what goes, strategy, placement, in this order.
+
+use std::time::Duration;
+
+use kube::core::GroupVersionKind;
+use serde_json::Value;
+
+use super::world::World;
+use crate::{
+    api::{Placement, Strategy, meta, rollout::reason},
+    hub::{Delete, Hub, HubError, Recovery, Resource},
+    model::{Hint as _, ObjectKey},
+    release::{Content, bind::applied},
+    sync::{Apply, ApplyOutcome},
+};
+
+/// A definition that was just applied is served after a moment.
+const ESTABLISHING: Duration = Duration::from_millis(100);
+const ESTABLISHING_ROUNDS: usize = 30;
+
+/// Why it stopped.
+struct Failure {
+    reason: &'static str,
+    message: String,
+    retried: bool,
+}
+
+/// Applies everything, and returns the objects as the hub has them.
+pub(super) async fn apply(hub: &Hub, world: &World, apply: &Apply) -> ApplyOutcome {
+    let mut content = Content::default();
+    let mut count = 0;
+    match everything(hub, world, apply, &mut content, &mut count).await {
+        Ok(()) => ApplyOutcome::Done(content),
+        Err(Failure { reason, message, retried }) => {
+            ApplyOutcome::Failed { reason, message, applied: count, retried }
+        }
+    }
+}
+
+async fn everything(
+    hub: &Hub,
+    world: &World,
+    apply: &Apply,
+    content: &mut Content,
+    count: &mut usize,
+) -> Result<(), Failure> {
+    let defines = apply.content.iter().any(|(object, _)| {
+        object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition")
+    });
+    for (object, place) in &apply.content {
+        let object = located(hub, object, place, apply.namespace.as_deref(), defines).await?;
+        let stored = one(hub, &object, place).await?;
+        content.objects.push(applied(object, stored));
+        *count += 1;
+    }
+    for namespace in Content::implied(content.objects.iter().map(|object| &object.key)) {
+        let key = ObjectKey {
+            group: String::new(),
+            kind: "Namespace".to_owned(),
+            namespace: String::new(),
+            name: namespace,
+        };
+        let found = hub.get_object(&key).await.map_err(|error| failure(&error, "the hub"))?;
+        content.namespaces.extend(found);
+    }
+    for key in &apply.prune {
+        prune(hub, key).await.map_err(|error| failure(&error, &format!("deleting {key}")))?;
+    }
+    for (object, place) in &apply.last {
+        let stored = one(hub, object, place).await?;
+        if let Ok(placement) = serde_json::from_value::<Placement>(stored.clone())
+            && stored["kind"].as_str().is_some_and(|kind| kind.ends_with("Placement"))
+        {
+            world.placements.absorb(placement);
+        } else if let Ok(strategy) = serde_json::from_value::<Strategy>(stored) {
+            world.strategies.absorb(strategy);
+        }
+        *count += 1;
+    }
+    Ok(())
+}
+
+async fn one(hub: &Hub, object: &Value, place: &str) -> Result<Value, Failure> {
+    let applied = hub.apply(object, meta::GITOPS_MANAGER, false).await;
+    applied.map_err(|error| failure(&error, place))
+}
+
+/// Finds out where an object lives, and gives it the Rollout's namespace if it has none.
+async fn located(
+    hub: &Hub,
+    object: &Value,
+    place: &str,
+    namespace: Option<&str>,
+    defines: bool,
+) -> Result<Value, Failure> {
+    let resource = resource(hub, object, defines).await.map_err(|error| failure(&error, place))?;
+    let text = |pointer: &str| {
+        object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let (kind, name, own) = (text("/kind"), text("/metadata/name"), text("/metadata/namespace"));
+    let refuse = |message: String| Failure {
+        reason: reason::APPLY_FAILED,
+        message: format!("{place}: {message}"),
+        retried: false,
+    };
+    let mut object = object.clone();
+    match (resource.namespaced, namespace) {
+        (true, Some(namespace)) if own.is_empty() => {
+            object["metadata"]["namespace"] = namespace.into();
+        }
+        (true, None) if own.is_empty() => {
+            return Err(refuse(format!("{kind} {name} has no namespace (add metadata.namespace)")));
+        }
+        (false, Some(namespace)) => {
+            return Err(refuse(format!(
+                "{kind} {name} belongs to the whole cluster, and the Rollout to namespace `{namespace}`"
+            )));
+        }
+        (false, None) if !own.is_empty() => {
+            return Err(refuse(format!("{kind} {name} has a namespace, and its kind has none")));
+        }
+        _ => {}
+    }
+    Ok(object)
+}
+
+async fn resource(hub: &Hub, object: &Value, defines: bool) -> Result<Resource, HubError> {
+    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (group, version) = text("apiVersion").rsplit_once('/').unwrap_or(("", text("apiVersion")));
+    let gvk = GroupVersionKind::gvk(group, version, text("kind"));
+    for _ in 0..ESTABLISHING_ROUNDS {
+        match hub.locate(&gvk).await {
+            Err(HubError::UnknownKind { .. }) if defines => {
+                tokio::time::sleep(ESTABLISHING).await;
+            }
+            other => return other,
+        }
+    }
+    hub.locate(&gvk).await
+}
+
+/// Deletes an object that we applied. What others made of it since is theirs.
+async fn prune(hub: &Hub, key: &ObjectKey) -> Result<(), HubError> {
+    let held = match hub.get_object(key).await {
+        Ok(Some(held)) => held,
+        Ok(None) | Err(HubError::UnknownKind { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let managers = held.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let ours = managers
+        .into_iter()
+        .flatten()
+        .any(|entry| entry.get("manager").and_then(Value::as_str) == Some(meta::GITOPS_MANAGER));
+    if !ours {
+        return Ok(());
+    }
+    let uid = held.pointer("/metadata/uid").and_then(Value::as_str);
+    match hub.delete_object(key, &Delete { uid, foreground: false }).await {
+        // Somebody made another of that name: that one is not ours.
+        Err(HubError::Stale { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+fn failure(error: &HubError, place: &str) -> Failure {
+    let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    let retried = match error {
+        // The namespace may be another Rollout's, and on its way.
+        HubError::NotFound { .. } => true,
+        error => error.recovery() != Recovery::Stall,
+    };
+    let reason = match error {
+        HubError::Conflict { .. } => reason::CONFLICT,
+        _ => reason::APPLY_FAILED,
+    };
+    Failure { reason, message: format!("{place}: {error}{hint}"), retried }
+}

@@ -1,0 +1,152 @@
+//! A commit, read: only what changed since the one before is looked at again. Blocking.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::source::Source;
+use crate::{
+    git::{self, GitError},
+    manifest::Limits,
+    model::{CommitId, ObjectName},
+    render::{File, Parsed, Repository, repository::is_read, wanted, wanted::Survey},
+};
+
+/// A tip, read.
+pub(super) struct Checkout {
+    pub(super) tip: CommitId,
+    pub(super) repository: Repository,
+    pub(super) survey: Survey,
+    /// By Rollout: the newest commit that changed its content.
+    pub(super) content_commits: BTreeMap<ObjectName, CommitId>,
+}
+
+/// How many commits are walked back in search of the one that changed some content.
+const WALK_MAX: usize = 256;
+
+/// One file larger than this fails the read of the whole commit; smaller ones are judged one by one.
+const FILE_BYTES: u64 = 32 << 20;
+
+fn git_limits(limits: &Limits) -> git::Limits {
+    git::Limits {
+        files: limits.files,
+        file_bytes: FILE_BYTES,
+        total_bytes: limits.total_bytes as u64,
+        ..git::Limits::default()
+    }
+}
+
+impl Checkout {
+    /// Reads a tip.
+    pub(super) fn read(
+        source: &Source,
+        tip: CommitId,
+        before: Option<&Self>,
+        limits: &Limits,
+    ) -> Result<Self, GitError> {
+        let files = files(source, &tip, before, limits)?;
+        let known = |file: &File| {
+            let held = before?.repository.files.get(&file.path)?;
+            (held.bytes == file.bytes).then(|| held.clone())
+        };
+        let repository = Repository::of(&source.folder, files, limits, |file| {
+            known(file).unwrap_or_else(|| Arc::new(Parsed::of(file, limits)))
+        });
+        let survey = wanted(&repository);
+        let mut checkout = Self { tip, repository, survey, content_commits: BTreeMap::new() };
+        checkout.find_content_commits(source, before)?;
+        Ok(checkout)
+    }
+
+    fn find_content_commits(
+        &mut self,
+        source: &Source,
+        before: Option<&Self>,
+    ) -> Result<(), GitError> {
+        let mut open: BTreeMap<ObjectName, String> = self
+            .survey
+            .rollouts
+            .iter()
+            .filter_map(|(name, wanted)| {
+                Some((name.clone(), wanted.as_ref().ok()?.content_path.clone()))
+            })
+            .collect();
+        // Content that did not change keeps its commit, and costs nothing.
+        if let Some(before) = before {
+            open.retain(|name, _| {
+                let digest = |survey: &Survey| {
+                    survey.rollouts.get(name).and_then(|w| Some(w.as_ref().ok()?.digest.clone()))
+                };
+                let kept = before
+                    .content_commits
+                    .get(name)
+                    .filter(|_| digest(&before.survey) == digest(&self.survey));
+                match kept {
+                    Some(commit) => {
+                        self.content_commits.insert(name.clone(), commit.clone());
+                        false
+                    }
+                    None => true,
+                }
+            });
+        }
+        let mut at = self.tip.clone();
+        for _ in 0..WALK_MAX {
+            if open.is_empty() {
+                return Ok(());
+            }
+            let Some(parent) = source.repository.commit(&at)?.parents.into_iter().next() else {
+                break;
+            };
+            let changed = source.repository.changed_paths(&parent, &at, &source.folder)?;
+            let changed: Vec<String> = changed.iter().map(|path| source.full_path(path)).collect();
+            open.retain(|name, content| {
+                let touched = changed.iter().any(|path| {
+                    is_read(path) && crate::render::repository::is_under(path, content)
+                });
+                if touched {
+                    self.content_commits.insert(name.clone(), at.clone());
+                }
+                !touched
+            });
+            at = parent;
+        }
+        for name in open.into_keys() {
+            self.content_commits.insert(name, at.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Returns the manifest files of the tip; those that did not change are taken from the checkout before.
+fn files(
+    source: &Source,
+    tip: &CommitId,
+    before: Option<&Checkout>,
+    limits: &Limits,
+) -> Result<Vec<File>, GitError> {
+    let limits = git_limits(limits);
+    let changed = before.and_then(|before| {
+        // A tip whose predecessor is gone is read from scratch.
+        let changed = source.repository.changed_paths(&before.tip, tip, &source.folder);
+        Some((before, changed.ok()?))
+    });
+    let Some((before, changed)) = changed else {
+        let files = source.repository.files(tip, &source.folder, limits, is_read)?;
+        let file =
+            |file: git::File| File { path: source.full_path(&file.path), bytes: file.bytes.into() };
+        return Ok(files.into_iter().map(file).collect());
+    };
+    let mut files: BTreeMap<String, Arc<[u8]>> = before
+        .repository
+        .files
+        .iter()
+        .map(|(path, parsed)| (path.clone(), parsed.bytes.clone()))
+        .collect();
+    for path in changed.iter().filter(|path| is_read(path)) {
+        let full = source.full_path(path);
+        match source.repository.file(tip, &source.folder, path, limits)? {
+            Some(file) => files.insert(full, file.bytes.into()),
+            None => files.remove(&full),
+        };
+    }
+    Ok(files.into_iter().map(|(path, bytes)| File { path, bytes }).collect())
+}

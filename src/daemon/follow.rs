@@ -1,0 +1,234 @@
+//! One repository, followed.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    checkout::Checkout,
+    history::{self, Range},
+    source::Source,
+};
+use crate::{
+    git::watch::Watch,
+    git::{GitError, Poll, Remote},
+    manifest::Limits,
+    model::{CommitId, Hint as _, ObjectName},
+    sync::News,
+    trust::is_policy_path,
+};
+
+/// A source, and what was read of it last.
+pub(super) struct Followed {
+    pub(super) source: Source,
+    state: Mutex<State>,
+    limits: Limits,
+}
+
+#[derive(Default)]
+struct State {
+    checkout: Option<Arc<Checkout>>,
+    trouble: Option<String>,
+    /// By accepted commit, policy commit and tip.
+    ranges: HashMap<(CommitId, Option<CommitId>, CommitId), Range>,
+}
+
+/// Reading a repository may take this long, its network included.
+const READ_DEADLINE: Duration = Duration::from_secs(120);
+const RANGES_KEPT: usize = 64;
+
+impl Followed {
+    pub(super) fn new(source: Source, limits: Limits) -> Arc<Self> {
+        Arc::new(Self { source, state: Mutex::default(), limits })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn checkout(&self) -> Option<Arc<Checkout>> {
+        self.state().checkout.clone()
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.state().trouble.clone()
+    }
+
+    /// Follows the branch until `stop`. `changed` is called with the Rollouts that have to be looked at, `None` for all.
+    pub(super) async fn keep(
+        self: Arc<Self>,
+        stop: CancellationToken,
+        changed: impl Fn(Option<BTreeSet<ObjectName>>) + Send + 'static,
+    ) {
+        let mut watch = None;
+        let mut failures = 0_u32;
+        loop {
+            if watch.is_none()
+                && let Remote::Local(path) = self.source.repository.remote()
+            {
+                watch = Watch::start(path);
+            }
+            match self.clone().look().await {
+                Ok(None) => failures = 0,
+                Ok(Some(names)) => {
+                    failures = 0;
+                    changed(names);
+                }
+                Err(trouble) => {
+                    failures = failures.saturating_add(1);
+                    let fresh = {
+                        let mut state = self.state();
+                        let fresh = state.trouble.as_ref() != Some(&trouble);
+                        state.trouble = Some(trouble.clone());
+                        fresh
+                    };
+                    if fresh {
+                        let repository = self.source.display();
+                        tracing::warn!(%repository, %trouble, "the repository cannot be read");
+                        changed(None);
+                    }
+                }
+            }
+            let wait = self.source.interval.saturating_mul(1 << failures.min(5));
+            let wait = if failures > 0 {
+                wait.min(self.source.interval.max(Duration::from_secs(60)))
+            } else {
+                wait
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+                () = told(watch.as_mut()) => {}
+            }
+        }
+    }
+
+    /// Polls once. Returns the Rollouts that a new tip concerns: `None` inside for all.
+    async fn look(self: Arc<Self>) -> Result<Option<Option<BTreeSet<ObjectName>>>, String> {
+        let work = tokio::task::spawn_blocking(move || self.look_now());
+        match tokio::time::timeout(READ_DEADLINE, work).await {
+            Ok(Ok(result)) => result.map_err(|error| words(&error)),
+            Ok(Err(panic)) => Err(format!("reading broke down: {panic}")),
+            Err(_) => Err(format!("no answer in {} seconds", READ_DEADLINE.as_secs())),
+        }
+    }
+
+    fn look_now(&self) -> Result<Option<Option<BTreeSet<ObjectName>>>, GitError> {
+        let (before, troubled) = {
+            let state = self.state();
+            (state.checkout.clone(), state.trouble.is_some())
+        };
+        let tip = match self.source.repository.poll(before.as_ref().map(|c| &c.tip))? {
+            Poll::Unchanged if troubled => {
+                self.state().trouble = None;
+                return Ok(Some(None));
+            }
+            Poll::Unchanged => return Ok(None),
+            Poll::Tip(tip) => tip,
+        };
+        let span = tracing::info_span!("checkout", repository = %self.source.display(), commit = %tip.short());
+        let _entered = span.enter();
+        let checkout = Checkout::read(&self.source, tip, before.as_deref(), &self.limits)?;
+        for note in &checkout.survey.notes {
+            tracing::debug!(%note, "noted");
+        }
+        tracing::info!(rollouts = checkout.survey.rollouts.len(), "a new tip was read");
+        let concerned = before.as_deref().and_then(|before| self.concerned(before, &checkout));
+        let mut state = self.state();
+        state.checkout = Some(Arc::new(checkout));
+        state.trouble = None;
+        Ok(Some(concerned))
+    }
+
+    /// Returns the Rollouts that a new tip concerns; nothing when it may concern all.
+    fn concerned(&self, before: &Checkout, after: &Checkout) -> Option<BTreeSet<ObjectName>> {
+        let changed = self
+            .source
+            .repository
+            .changed_paths(&before.tip, &after.tip, &self.source.folder)
+            .ok()?;
+        let any_policy = changed.iter().any(|path| is_policy_path(path));
+        let approvals = |checkout: &Checkout| {
+            checkout.repository.approvals().map(|m| m.object.clone()).collect::<Vec<_>>()
+        };
+        // Rewritten history concerns all, whatever the files say.
+        let linear = matches!(
+            self.source.repository.relation(&before.tip, &after.tip),
+            Ok(crate::git::Relation::Ahead(_))
+        );
+        if any_policy || !linear || approvals(before) != approvals(after) {
+            return None;
+        }
+        let (old, new) = (&before.survey.rollouts, &after.survey.rollouts);
+        let names = old.keys().chain(new.keys());
+        Some(names.filter(|name| old.get(*name) != new.get(*name)).cloned().collect())
+    }
+
+    /// Returns the news for a Rollout that accepted a commit before. Blocking work is done aside, and kept.
+    pub(super) async fn news(
+        self: &Arc<Self>,
+        accepted: Option<(CommitId, Option<CommitId>)>,
+        tip: &CommitId,
+        concerns: impl Fn(&str, &str) -> bool,
+        now: jiff::Timestamp,
+    ) -> Result<News, String> {
+        let Some((accepted, policy)) = accepted else {
+            return Ok(News::First { policy_commit: history::first(&self.source, tip) });
+        };
+        if accepted == *tip {
+            return Ok(News::None);
+        }
+        let key = (accepted, policy, tip.clone());
+        let known = self.state().ranges.get(&key).cloned();
+        let range = match known {
+            Some(range) => range,
+            None => {
+                let (held, asked) = (self.clone(), key.clone());
+                let work = tokio::task::spawn_blocking(move || {
+                    let (accepted, policy, tip) = &asked;
+                    history::range(&held.source, accepted, policy.as_ref(), tip, &held.limits, now)
+                });
+                let range = work
+                    .await
+                    .map_err(|error| error.to_string())?
+                    .map_err(|error| words(&error))?;
+                let mut state = self.state();
+                if state.ranges.len() >= RANGES_KEPT {
+                    state.ranges.clear();
+                }
+                state.ranges.insert(key, range.clone());
+                range
+            }
+        };
+        Ok(match range {
+            Range::None => News::None,
+            Range::Rewritten(why) => News::Rewritten(why),
+            Range::Commits { found, policy_commit } => News::Commits {
+                approvals: found
+                    .into_iter()
+                    .filter(|addressed| concerns(&addressed.rollout, &addressed.record.target))
+                    .map(|addressed| addressed.record)
+                    .collect(),
+                policy_commit,
+            },
+        })
+    }
+}
+
+async fn told(watch: Option<&mut Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn words(error: &GitError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.to_string(),
+    }
+}

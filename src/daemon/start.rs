@@ -1,0 +1,73 @@
+//! Runs everything.
+
+use std::sync::Arc;
+
+use kube::core::GroupVersionKind;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    DaemonError, Options, Source,
+    follow::Followed,
+    reconcile::{Daemon, reconcile},
+    world::World,
+};
+use crate::{
+    api::kind,
+    engine::Queue,
+    hub::{Hub, HubError},
+    model::ObjectName,
+};
+
+/// Follows the sources and looks after their Rollouts until `stop`.
+///
+/// It can be stopped at any moment, and started again anywhere: all state is on the hub. Rollouts without a namespace in
+/// Git are kept in the client's default namespace.
+///
+/// # Errors
+/// When the hub does not know the kinds that are needed, or does not answer at the beginning. Later failures are tried
+/// again, and told in the Rollouts that they concern.
+pub async fn run(
+    hub: kube::Client,
+    sources: Vec<Source>,
+    options: Options,
+    stop: CancellationToken,
+) -> Result<(), DaemonError> {
+    let hub = Hub::new(hub);
+    for needed in [kind::ROLLOUT, kind::CLUSTER_RESOURCE_PLACEMENT, kind::CLUSTER_STAGED_UPDATE_RUN]
+    {
+        let gvk = GroupVersionKind::gvk(needed.group, needed.version, needed.name);
+        match hub.locate(&gvk).await {
+            Ok(_) => {}
+            Err(HubError::UnknownKind { .. }) => {
+                return Err(DaemonError::NoKind { kind: needed.name, group: needed.group });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let width = options.width;
+    let world = World::new(&hub);
+    let queue: Arc<Queue<ObjectName>> = Queue::new("rollouts");
+    world.listen(&queue);
+    let limits = options.limits;
+    let sources: Vec<Arc<Followed>> =
+        sources.into_iter().map(|source| Followed::new(source, limits)).collect();
+    let mut tasks = JoinSet::new();
+    world.keep(&stop, &mut tasks);
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = world.ready() => tracing::debug!("every object of the hub is known"),
+    }
+    let daemon = Arc::new(Daemon::new(hub, world, sources.clone(), options));
+    for source in sources {
+        let (held, queue) = (daemon.clone(), queue.clone());
+        tasks.spawn(source.keep(stop.clone(), move |names| {
+            for name in names.unwrap_or_else(|| held.names()) {
+                queue.add(name);
+            }
+        }));
+    }
+    queue.run(width, stop, move |name| reconcile(daemon.clone(), name)).await;
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
