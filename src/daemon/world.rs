@@ -106,9 +106,18 @@ impl World {
             };
         }
         by_placement!(placements, |_world, object| Some(Key::of(&object.metadata)));
-        by_placement!(policies, |_world, object| labelled(&object.metadata, meta::PARENT_PLACEMENT));
-        by_placement!(snapshots, |_world, object| labelled(&object.metadata, meta::PARENT_PLACEMENT));
-        by_placement!(bindings, |_world, object| labelled(&object.metadata, meta::PARENT_PLACEMENT));
+        by_placement!(policies, |_world, object| labelled(
+            &object.metadata,
+            meta::PARENT_PLACEMENT
+        ));
+        by_placement!(snapshots, |_world, object| labelled(
+            &object.metadata,
+            meta::PARENT_PLACEMENT
+        ));
+        by_placement!(bindings, |_world, object| labelled(
+            &object.metadata,
+            meta::PARENT_PLACEMENT
+        ));
         by_placement!(runs, |_world, object| Some(Key::new(
             Scope::of(object.metadata.namespace.as_deref()),
             &object.spec.placement_name
