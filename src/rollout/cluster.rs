@@ -213,3 +213,107 @@ pub(super) fn preempted(
     );
     (format!("{USER}: {text}"), Fault::abort_user(text))
 }
+
+/// Returns in one sentence what keeps a cluster from being updated, as its binding tells: the first object that could
+/// not be applied or is not available, or else the first condition that is not true. Nothing when all is well.
+pub fn trouble(binding: &Binding) -> Option<String> {
+    if health(binding) == Health::Updated {
+        return None;
+    }
+    let status = binding.status.as_ref()?;
+    let sentence = |reason: &str, message: &str| match message {
+        "" => reason.to_owned(),
+        message => format!("{reason}: {message}"),
+    };
+    if let Some(failed) = status.failed_placements.iter().flatten().next() {
+        let object = &failed.identifier;
+        let namespace = if object.namespace.is_empty() { "" } else { "/" };
+        let name = format!("{} {}{namespace}{}", object.kind, object.namespace, object.name);
+        let why = failed.condition.as_ref().map(|held| sentence(&held.reason, &held.message));
+        return Some(format!("{name}: {}", why.unwrap_or_else(|| "failed".to_owned())));
+    }
+    [OVERRIDDEN, WORK_SYNCHRONIZED, APPLIED, AVAILABLE, DIFF_REPORTED]
+        .into_iter()
+        .filter(|kind| fresh(binding, kind).is_some_and(|truth| truth != Truth::True))
+        .find_map(|kind| find(&status.conditions, kind))
+        .map(|held| sentence(&held.reason, &held.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn binding(conditions: &[(&str, &str, &str, i64)], failed: Value) -> Binding {
+        let conditions: Vec<Value> = conditions
+            .iter()
+            .map(|(kind, status, reason, generation)| {
+                json!({
+                    "type": kind, "status": status, "reason": reason, "message": "m",
+                    "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z",
+                })
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "metadata": {"name": "b", "generation": 3},
+            "spec": {"state": "Bound", "targetCluster": "c", "clusterDecision": {"clusterName": "c"}},
+            "status": {"conditions": conditions, "failedPlacements": failed},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_conditions_of_the_present_generation_count() {
+        for (conditions, want) in [
+            (&[("Available", "True", "AllWorkAreAvailable", 3)][..], Health::Updated),
+            (&[("Available", "True", "AllWorkAreAvailable", 2)], Health::Working),
+            (&[("DiffReported", "True", "DiffReportTrue", 3)], Health::Updated),
+            (&[("Applied", "False", "ApplyInProgress", 3)], Health::Working),
+            (&[("Applied", "False", "NotAllWorkHaveBeenApplied", 3)], Health::Working),
+            (&[("Available", "False", "NotAllWorkAreAvailable", 3)], Health::Working),
+            (&[("Overridden", "False", "OverriddenFailed", 3)], Health::Troubled),
+            (&[("Overridden", "False", "OverriddenFailed", 2)], Health::Working),
+            (&[("DiffReported", "False", "DiffReportedFailed", 3)], Health::Troubled),
+            (&[("WorkSynchronized", "Unknown", "SyncWorkFailed", 3)], Health::Working),
+            (&[], Health::Working),
+        ] {
+            assert_eq!(health(&binding(conditions, Value::Null)), want, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn trouble_names_the_object_or_the_condition() {
+        let failed = json!([{
+            "version": "v1", "kind": "ConfigMap", "name": "web", "namespace": "shop",
+            "condition": {
+                "type": "Applied", "status": "False", "reason": "ManifestApplyFailed", "message": "no such namespace",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            },
+        }]);
+        let applying = &[("Applied", "False", "ApplyInProgress", 3)];
+        for (conditions, failed, want) in [
+            (&[("Available", "True", "All", 3)], failed.clone(), None),
+            (applying, failed, Some("ConfigMap shop/web: ManifestApplyFailed: no such namespace")),
+            (applying, Value::Null, Some("ApplyInProgress: m")),
+            (&[("Applied", "False", "ApplyInProgress", 2)], Value::Null, None),
+        ] {
+            assert_eq!(trouble(&binding(conditions, failed)).as_deref(), want);
+        }
+    }
+
+    #[test]
+    fn absent_and_default_are_equal() {
+        let strategy = |value: Value| serde_json::from_value::<ApplyStrategy>(value).unwrap();
+        let plain = strategy(json!({}));
+        let full = strategy(json!({
+            "type": "ClientSideApply", "comparisonOption": "PartialComparison", "whenToApply": "Always",
+            "whenToTakeOver": "Always", "allowCoOwnership": false,
+        }));
+        assert!(equal_strategy(Some(&plain), Some(&full)));
+        assert!(!equal_strategy(Some(&plain), None));
+        let other = strategy(json!({"type": "ServerSideApply"}));
+        assert!(!equal_strategy(Some(&plain), Some(&other)));
+        assert!(equal_lists::<String>(&None, &Some(Vec::new())));
+    }
+}

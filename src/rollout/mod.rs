@@ -48,9 +48,10 @@ mod step;
 mod stop;
 mod transition;
 mod validate;
+mod words;
 
 pub use advance::advance;
-pub use cluster::{Health, health};
+pub use cluster::{Health, health, trouble};
 pub use initialize::rehearse;
 
 pub use progress::{Cause, ClusterProgress, Phase, Progress, StageProgress, progress};
