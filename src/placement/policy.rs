@@ -171,7 +171,7 @@ mod tests {
         let first =
             Arc::new(policy_snapshot(&placement("PickN", Some(2), 1), &[]).create.remove(0));
         assert_eq!(first.spec.policy.as_ref().unwrap().number_of_clusters, None);
-        let more = policy_snapshot(&placement("PickN", Some(3), 2), &[first.clone()]);
+        let more = policy_snapshot(&placement("PickN", Some(3), 2), std::slice::from_ref(&first));
         assert_eq!(
             more.edit,
             [(

@@ -43,10 +43,10 @@ const WAVES: &[&[(&str, &[&str])]] = &[
 
 /// Returns the wave of a kind. Custom resources come last: what defines them, and what admits them, is there by then.
 pub fn wave(group: &str, kind: &str) -> usize {
-    let known = |wave: &&[(&str, &[&str])]| {
+    let known = |wave: &[(&str, &[&str])]| {
         wave.iter().any(|(of, kinds)| *of == group && kinds.contains(&kind))
     };
-    WAVES.iter().position(|wave| known(&wave)).unwrap_or(WAVES.len())
+    WAVES.iter().position(|wave| known(wave)).unwrap_or(WAVES.len())
 }
 
 #[cfg(test)]
