@@ -175,8 +175,8 @@ async fn write(
     };
     let mut writes = Vec::new();
     for wanted in wanted {
-        let held = held.iter().find(|held| same(held, wanted));
-        writes.push(write_one(ctx, held, wanted).boxed());
+        let held = held.iter().find(|held| same(held, wanted)).cloned();
+        writes.push(write_one(ctx, held.or_else(|| orphan(ctx, wanted)), wanted).boxed());
     }
     let written: Vec<(Arc<Work>, bool)> =
         stream::iter(writes).buffered(WIDTH).try_collect().await?;
@@ -189,20 +189,29 @@ async fn write(
     Ok((written.into_iter().map(|(work, _)| work).collect(), changed))
 }
 
+/// Returns the work of the wanted name whose binding is gone: it is taken over.
+fn orphan(ctx: &Context, wanted: &Work) -> Option<Arc<Work>> {
+    let held = ctx.works.get(&Key::of(&wanted.metadata))?;
+    let owner = binding_of(&held).and_then(|binding| ctx.bindings.get(&binding));
+    (owner.is_none() && held.metadata.deletion_timestamp.is_none()).then_some(held)
+}
+
 /// Writes a work, and returns it as stored, and whether its agent got something to do.
 async fn write_one(
     ctx: &Context,
-    held: Option<&Arc<Work>>,
+    held: Option<Arc<Work>>,
     wanted: &Work,
 ) -> Result<(Arc<Work>, bool), HubError> {
     let scope = Scope::of(wanted.metadata.namespace.as_deref());
     let Some(held) = held else { return Ok((ctx.works.create(&scope, wanted).await?, true)) };
-    match difference(held, wanted) {
-        Difference::None => Ok((held.clone(), false)),
+    match difference(&held, wanted) {
+        Difference::None => Ok((held, false)),
         Difference::Metadata(patch) => {
             Ok((ctx.works.merge(&Key::of(&held.metadata), &patch).await?, false))
         }
-        Difference::Content => Ok((ctx.works.replace(&scope, &updated(held, wanted)).await?, true)),
+        Difference::Content => {
+            Ok((ctx.works.replace(&scope, &updated(&held, wanted)).await?, true))
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate::engine::SnapshotMode;
+use tidegate::{engine::SnapshotMode, hub::HubError};
 use tokio::time::Instant;
 
 use super::{
     tutorial::{CLUSTER, NAMESPACED, prepare, until_indexes},
-    world::{PLACEMENT, World, because, condition, is, key},
+    world::{PLACEMENT, World, because, condition, is},
 };
 
 async fn indexes(world: &World) -> Vec<String> {
@@ -21,7 +21,9 @@ async fn indexes(world: &World) -> Vec<String> {
     };
     snapshots
         .iter()
-        .map(|held| format!("{} {}", label(held, "resource-index"), label(held, "is-latest-snapshot")))
+        .map(|held| {
+            format!("{} {}", label(held, "resource-index"), label(held, "is-latest-snapshot"))
+        })
         .collect()
 }
 
@@ -61,7 +63,8 @@ async fn a_change_settles_unless_a_commit_is_complete() {
 
     let placement = CLUSTER.key("Placement", "example-placement");
     world.edit_content("d").await;
-    let digest = json!({"metadata": {"annotations": {"gitops.tidegate.dev/content-digest": "sha256:d"}}});
+    let digest =
+        json!({"metadata": {"annotations": {"gitops.tidegate.dev/content-digest": "sha256:d"}}});
     let complete = Instant::now();
     world.patch(&placement, digest).await;
     until_indexes(&world, CLUSTER, &[("2", "true")]).await;
@@ -121,13 +124,17 @@ async fn objects_of_custom_kinds_count_as_soon_as_they_are_defined() {
             "scope": "Namespaced", "versions": [{"name": "v1", "served": true, "storage": true,
             "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}]}}))
         .await;
-    let definition = key("apiextensions.k8s.io", "CustomResourceDefinition", "", "widgets.example.com");
-    world.until(&definition, "established", |object| is(object, "Established", "True")).await;
-    world
-        .create(json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "test-namespace"}, "size": 1}))
-        .await;
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "test-namespace"}, "size": 1});
+    while let Err(error) = world.hub.create_object(&widget, "test").await {
+        assert!(
+            matches!(error, HubError::UnknownKind { .. } | HubError::NotFound { .. }),
+            "{error}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     until_indexes(&world, CLUSTER, &[("1", "true")]).await;
-    let snapshot = world.get(&CLUSTER.key("ResourceSnapshot", "example-placement-1-snapshot")).await.unwrap();
+    let snapshot =
+        world.get(&CLUSTER.key("ResourceSnapshot", "example-placement-1-snapshot")).await.unwrap();
     let kinds: Vec<_> = snapshot["spec"]["selectedResources"]
         .as_array()
         .unwrap()

@@ -2,7 +2,6 @@
 
 mod content;
 mod placed;
-mod recovery;
 mod scale;
 mod trace;
 mod tutorial;

@@ -86,7 +86,7 @@ pub async fn prepare(world: &World, tab: Tab) {
         world
             .create(json!({"apiVersion": format!("{PLACEMENT}/v1beta1"), "kind": "ClusterResourcePlacement", "metadata": {"name": "ns-only-crp"},
                 "spec": {"resourceSelectors": [{"group": "", "version": "v1", "kind": "Namespace", "name": "test-namespace",
-                "selectionScope": "NamespaceOnly"}], "policy": {"placementType": "PickAll"}}}))
+                "selectionScope": "NamespaceOnly"}], "policy": {"placementType": "PickAll"}, "strategy": {"type": "RollingUpdate"}}}))
             .await;
         let placement = key(PLACEMENT, "ClusterResourcePlacement", "", "ns-only-crp");
         let available = "ClusterResourcePlacementAvailable";
