@@ -56,7 +56,7 @@ async fn a_change_settles_unless_a_commit_is_complete() {
     for value in ["a", "b", "c"] {
         world.edit_content(value).await;
     }
-    until_indexes(&world, CLUSTER, &[("1", "true")]).await;
+    until_indexes(&world, CLUSTER, &[("1", "true"), ("0", "false")]).await;
     let waited = edited.elapsed();
     assert!(waited >= Duration::from_millis(900), "it settled for {waited:?} only");
     assert_eq!(indexes(&world).await, ["0 false", "1 true"], "three edits are one snapshot");

@@ -29,7 +29,7 @@ async fn a_hundred_clusters_that_have_everything_already() {
             is(object, "ClusterResourcePlacementScheduled", "True")
         })
         .await;
-    for (name, limit) in [("first", 60), ("again", 20)] {
+    for (name, limit) in [("first", 300), ("again", 30)] {
         let started = Instant::now();
         world.create(CLUSTER.run(name, None, "Run")).await;
         let run = CLUSTER.key("StagedUpdateRun", name);

@@ -210,7 +210,11 @@ impl World {
     }
 
     pub async fn create_content(&self, value: &str) {
-        self.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "test-namespace"}})).await;
+        self.create(
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "test-namespace",
+            "labels": {"kubernetes.io/metadata.name": "test-namespace"}}}),
+        )
+        .await;
         self.create(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "test-cm", "namespace": "test-namespace"}, "data": {"key": value}}))
             .await;
     }
