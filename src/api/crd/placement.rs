@@ -11,6 +11,11 @@ use super::{
 };
 use crate::api::kind;
 
+/// The name of a placement is the value of a label on everything that belongs to it. Fleet refuses longer ones in a
+/// webhook; hubs without it need the rule here.
+const SHORT_NAME: &str = "size(self.metadata.name) < 64";
+const LONG_NAME: &str = "the name field cannot have length exceeding 63";
+
 /// `ClusterResourcePlacement`.
 pub(super) fn cluster() -> Definition {
     Definition::of_fleet(
@@ -35,6 +40,7 @@ pub(super) fn cluster() -> Definition {
                 ("status", status(version)),
             ])
             .require(["spec"])
+            .rule(SHORT_NAME, LONG_NAME)
             .about("Selects cluster-scoped objects, or whole namespaces, and places them on member clusters.")
         },
         columns([
@@ -56,6 +62,7 @@ pub(super) fn namespaced() -> Definition {
         |version| {
             root([("spec", spec(version)), ("status", status(version))])
                 .require(["spec"])
+                .rule(SHORT_NAME, LONG_NAME)
                 .about("Selects objects of its namespace and places them on member clusters.")
         },
         columns([
@@ -390,6 +397,11 @@ fn strategy(version: Version) -> Schema {
         ),
         ("reportBackStrategy", report_back_strategy()),
     ])
+    // A webhook's rule in Fleet; the spelling is its.
+    .rule(
+        "!(has(self.type) && self.type == 'External' && has(self.rollingUpdate))",
+        "rollingUpdateConifg is not valid for ExternalRollout strategy type",
+    )
     .about("How changes reach the clusters.");
     match version {
         Version::V1 => whole.without("deleteStrategy").without("reportBackStrategy"),

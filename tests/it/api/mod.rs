@@ -2,5 +2,6 @@
 
 mod definitions;
 mod example;
+mod hub;
 mod reference;
 mod trace;

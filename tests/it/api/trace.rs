@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,26 +17,32 @@ use tidegate::{
     apiserver::schema::Schema,
 };
 
+/// Every object of the trace with its file.
 fn objects() -> Vec<(String, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fleet-trace");
     let mut objects = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
-            let file = path.file_name().unwrap().to_string_lossy().into_owned();
-            let documents: Vec<Value> =
-                serde_yaml::from_multiple(&fs::read_to_string(&path).unwrap()).unwrap();
-            for document in documents {
-                match document.get("items").and_then(Value::as_array) {
-                    Some(items) => {
-                        objects.extend(items.iter().map(|item| (file.clone(), item.clone())))
-                    }
-                    None => objects.push((file.clone(), document)),
-                }
-            }
+            let file = path.file_stem().unwrap().to_string_lossy().into_owned();
+            objects.extend(objects_of(&file).into_iter().map(|object| (file.clone(), object)));
         }
     }
     objects
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fleet-trace")
+}
+
+/// Every object of one file.
+pub fn objects_of(file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(folder().join(format!("{file}.yaml"))).unwrap();
+    let documents: Vec<Value> = serde_yaml::from_multiple(&text).unwrap();
+    let items = documents.into_iter().flat_map(|document| match document.get("items") {
+        Some(Value::Array(items)) => items.clone(),
+        _ => vec![document],
+    });
+    items.collect()
 }
 
 fn round_trip(kind: &str, object: &Value) -> Option<Value> {
