@@ -5,16 +5,20 @@ use serde_json::{Value, json};
 use super::{
     definition::{ResourceDefinition, Scale, SchemaCell, Verb},
     table::{Cell, Column, ColumnType, JsonPath},
+    value::{list, text, texts},
 };
 use crate::apiserver::schema::{FieldError, Schema};
 
 /// What a CustomResourceDefinition makes the server serve: one definition for each served version, in the order of
 /// `spec.versions`. Names are those the server accepted (`status.acceptedNames`), or else those of the spec with
-/// their defaults.
+/// their defaults. A definition whose names were refused (condition `Established` is false) serves nothing.
 ///
 /// # Errors
 /// The faults of the schemas and columns of served versions, with paths from the root of the object.
 pub fn from_crd(crd: &Value) -> Result<Vec<ResourceDefinition>, Vec<FieldError>> {
+    if is_refused(crd) {
+        return Ok(Vec::new());
+    }
     let versions = list(crd, "/spec/versions");
     let flag =
         |version: &Value, name: &str| version.get(name).and_then(Value::as_bool) == Some(true);
@@ -54,8 +58,8 @@ fn definition(
         list_kind: or("/listKind", format!("{kind}List")),
         singular: or("/singular", kind.to_lowercase()),
         plural: text(names, "/plural").to_owned(),
-        short_names: strings(names, "/shortNames"),
-        categories: strings(names, "/categories"),
+        short_names: texts(names, "/shortNames"),
+        categories: texts(names, "/categories"),
         namespaced: text(crd, "/spec/scope") == "Namespaced",
         verbs: Verb::ALL.to_vec(),
         status,
@@ -75,8 +79,15 @@ fn definition(
     })
 }
 
+/// Whether the server refused the names of a definition, so that it serves nothing.
+fn is_refused(crd: &Value) -> bool {
+    list(crd, "/status/conditions")
+        .iter()
+        .any(|c| text(c, "/type") == "Established" && text(c, "/status") == "False")
+}
+
 /// The schema of one version. A version without one keeps every field, as `spec.preserveUnknownFields` says.
-fn schema(version: &Value, path: &str) -> Result<(Value, Schema), Vec<FieldError>> {
+pub(super) fn schema(version: &Value, path: &str) -> Result<(Value, Schema), Vec<FieldError>> {
     let open = || json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let Some(json) = version.pointer("/schema/openAPIV3Schema").filter(|s| s.is_object()) else {
         return Ok((open(), Schema::open()));
@@ -104,7 +115,7 @@ fn scale(scale: &Value) -> Scale {
 }
 
 /// The name, then the columns that the version declares, or the age when it declares none.
-fn columns(version: &Value, path: &str) -> Result<Vec<Column>, Vec<FieldError>> {
+pub(super) fn columns(version: &Value, path: &str) -> Result<Vec<Column>, Vec<FieldError>> {
     let mut columns = vec![super::table::name_column()];
     let declared = list(version, "/additionalPrinterColumns");
     let mut errors = Vec::new();
@@ -115,11 +126,11 @@ fn columns(version: &Value, path: &str) -> Result<Vec<Column>, Vec<FieldError>> 
         let parsed = (JsonPath::parse(json_path), ColumnType::named(kind));
         let (Ok(parsed), Some(column_type)) = parsed else {
             let (field, value) =
-                if parsed.1.is_none() { ("type", kind) } else { ("jsonPath", json_path) };
+                if parsed.1.is_none() { ("type", kind) } else { ("JSONPath", json_path) };
             let said = if parsed.1.is_none() {
                 "must be one of boolean, date, integer, number, string".to_owned()
             } else {
-                format!("unrecognized column definition {json_path:?}")
+                "is an invalid json path".to_owned()
             };
             errors.push(FieldError::invalid(format!("{at}.{field}"), &value.into(), &said));
             continue;
@@ -151,18 +162,6 @@ fn deprecation(version: &Value, group: &str, name: &str, kind: &str) -> Option<S
         "" => format!("{group}/{name} {kind} is deprecated"),
         given => given.to_owned(),
     })
-}
-
-fn text<'v>(value: &'v Value, path: &str) -> &'v str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn list<'v>(value: &'v Value, path: &str) -> &'v [Value] {
-    value.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn strings(value: &Value, path: &str) -> Vec<String> {
-    list(value, path).iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -231,7 +230,7 @@ mod tests {
         let mut crd = widgets();
         crd["spec"]["versions"][0]["additionalPrinterColumns"][0]["jsonPath"] = json!(".spec[");
         let errors = from_crd(&crd).unwrap_err();
-        assert_eq!(errors[0].path, "spec.versions[0].additionalPrinterColumns[0].jsonPath");
+        assert_eq!(errors[0].path, "spec.versions[0].additionalPrinterColumns[0].JSONPath");
 
         let mut crd = widgets();
         crd["spec"]["versions"][1]["schema"]["openAPIV3Schema"] = json!({"type": "string"});

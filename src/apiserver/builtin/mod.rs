@@ -14,6 +14,7 @@ pub mod openapi;
 pub mod protobuf;
 pub mod table;
 mod types;
+mod value;
 mod version;
 
 pub use self::{

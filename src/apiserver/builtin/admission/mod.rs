@@ -1,12 +1,27 @@
 //! What the server does to objects of its own kinds before it stores them, and what it refuses.
 //!
-//! The order of a write is: patch, drop unknown fields, [`prepare_create`] or [`prepare_update`], apply the schema's
-//! defaults, then the schema's validation together with [`validate`].
+//! The order of a write is: patch, drop unknown fields, [`check_types`], [`prepare_create`] or [`prepare_update`], the
+//! schema's defaults, then the schema's validation together with [`validate`]. Preparing an object that was prepared
+//! before changes nothing.
+
+mod config;
+mod definition;
+mod format;
+mod metadata;
+mod namespace;
+mod pod;
+mod pod_rules;
+mod policy;
+mod rbac;
+mod service;
+mod service_rules;
+mod workload;
+mod workload_rules;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::ResourceDefinition;
+use super::{ResourceDefinition, types, value::object_at};
 use crate::apiserver::schema::FieldError;
 
 /// What admission must know beside the object.
@@ -21,30 +36,134 @@ pub struct Context<'a> {
     pub node_port_taken: &'a dyn Fn(u16) -> bool,
 }
 
-/// Fills what the server itself gives to a new object of this kind.
-pub fn prepare_create(
-    _definition: &ResourceDefinition,
-    _object: &mut Value,
-    _context: &Context<'_>,
-) {
+/// Checks that every value of an object of a built-in kind has a type that its field can hold. Custom kinds are checked
+/// by their schema instead.
+///
+/// # Errors
+/// The message of a bad request, in the words of Go's JSON decoder.
+pub fn check_types(definition: &ResourceDefinition, object: &Value) -> Result<(), String> {
+    let Some(id) = definition.type_id() else { return Ok(()) };
+    types::check_types(id, object).map_err(|error| {
+        let ResourceDefinition { kind, version, .. } = definition;
+        format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}")
+    })
 }
 
-/// Fills what the server itself gives to a changed object, and keeps what a client may leave out.
+/// Fills what the server itself gives to a new object of this kind, and brings it into its stored form.
+pub fn prepare_create(definition: &ResourceDefinition, object: &mut Value, context: &Context<'_>) {
+    prepare(definition, object, None, context);
+}
+
+/// Fills what the server itself gives to a changed object, keeps what a client may leave out, and brings it into its
+/// stored form.
 pub fn prepare_update(
-    _definition: &ResourceDefinition,
-    _old: &Value,
-    _new: &mut Value,
-    _context: &Context<'_>,
+    definition: &ResourceDefinition,
+    old: &Value,
+    new: &mut Value,
+    context: &Context<'_>,
 ) {
+    prepare(definition, new, Some(old), context);
 }
 
-/// What is wrong with a prepared object, beyond its schema: names, labels, the rules of its kind, and with `old` the
-/// fields that may not change.
+fn prepare(
+    definition: &ResourceDefinition,
+    object: &mut Value,
+    old: Option<&Value>,
+    context: &Context<'_>,
+) {
+    // Empty values first become absent, so that defaults see them as such.
+    normalize(definition, object);
+    if !definition.builtin {
+        return;
+    }
+    let is_new = old.is_none();
+    match (definition.group.as_str(), definition.kind.as_str()) {
+        ("", "Namespace") => namespace::prepare(object, is_new),
+        ("", "Secret") => config::prepare_secret(object),
+        ("", "Service") => service::prepare(object, old, context),
+        ("", "PersistentVolumeClaim") => workload::prepare_volume_claim(object, is_new),
+        ("", "LimitRange") => policy::prepare_limit_range(object),
+        ("apps", "Deployment") => workload::prepare_deployment(object),
+        ("apps", "ReplicaSet") => workload::prepare_replica_set(object),
+        ("apps", "DaemonSet") => workload::prepare_daemon_set(object),
+        ("apps", "StatefulSet") => workload::prepare_stateful_set(object),
+        ("batch", "Job") => workload::prepare_job(object, is_new),
+        ("batch", "CronJob") => workload::prepare_cron_job(object),
+        ("autoscaling", _) => policy::prepare_autoscaler(object),
+        ("networking.k8s.io", "NetworkPolicy") => policy::prepare_network_policy(object),
+        ("scheduling.k8s.io", _) => {
+            super::value::fill(object, "preemptionPolicy", "PreemptLowerPriority");
+        }
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+            rbac::prepare_binding(object);
+        }
+        ("apiextensions.k8s.io", _) => definition::prepare(object, context),
+        _ => {}
+    }
+    // What defaults added is brought into form as well.
+    normalize(definition, object);
+}
+
+/// Brings an object, of a custom kind at least its metadata, into its stored form.
+fn normalize(definition: &ResourceDefinition, object: &mut Value) {
+    match definition.type_id() {
+        Some(id) => types::normalize(id, object),
+        None => {
+            if let Some(id) = types::TYPES.named("meta/v1", "ObjectMeta")
+                && let Some(metadata) = object_at(object, "metadata")
+            {
+                types::normalize(id, metadata);
+            }
+        }
+    }
+}
+
+/// What is wrong with a prepared object, beyond its schema: metadata, fields that must not be empty, the rules of its
+/// kind, and with `old` the fields that may not change.
 #[must_use]
 pub fn validate(
-    _definition: &ResourceDefinition,
-    _new: &Value,
-    _old: Option<&Value>,
+    definition: &ResourceDefinition,
+    new: &Value,
+    old: Option<&Value>,
 ) -> Vec<FieldError> {
-    Vec::new()
+    let mut errors = Vec::new();
+    metadata::validate(definition, new, old, &mut errors);
+    let Some(id) = definition.type_id() else { return errors };
+    let kind = definition.kind.as_str();
+    match (definition.group.as_str(), kind) {
+        ("", "ConfigMap") => config::validate_config_map(new, old, &mut errors),
+        ("", "Secret") => config::validate_secret(new, old, &mut errors),
+        ("", "Service") => service_rules::validate(new, old, &mut errors),
+        ("", "ResourceQuota") => policy::validate_quota(new, &mut errors),
+        (_, "Event") => namespace::validate_event(new, &mut errors),
+        ("apps", _) => workload_rules::validate(kind, new, old, &mut errors),
+        ("batch", "Job") => workload_rules::validate_job(new, old, &mut errors),
+        ("batch", "CronJob") => workload_rules::validate_cron_job(new, &mut errors),
+        ("autoscaling", _) => policy::validate_autoscaler(new, &mut errors),
+        ("policy", _) => policy::validate_disruption_budget(new, &mut errors),
+        ("scheduling.k8s.io", _) => policy::validate_priority_class(new, old, &mut errors),
+        ("coordination.k8s.io", _) => namespace::validate_lease(new, &mut errors),
+        ("rbac.authorization.k8s.io", "Role") => rbac::validate_role(new, true, &mut errors),
+        ("rbac.authorization.k8s.io", "ClusterRole") => {
+            rbac::validate_role(new, false, &mut errors)
+        }
+        ("rbac.authorization.k8s.io", "RoleBinding") => {
+            rbac::validate_binding(new, old, true, &mut errors);
+        }
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding") => {
+            rbac::validate_binding(new, old, false, &mut errors);
+        }
+        ("apiextensions.k8s.io", _) => definition::validate(new, old, &mut errors),
+        _ => {}
+    }
+    // The rules of a kind say more about a missing field than the table does.
+    for missing in types::missing(id, new) {
+        if !errors.iter().any(|error| error.path == missing.path) {
+            errors.push(missing);
+        }
+    }
+    errors
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-fn text<'v>(object: &'v Value, path: &str) -> &'v str {
-    object.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn list<'v>(object: &'v Value, path: &str) -> &'v [Value] {
-    object.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
+use super::super::value::{list, text};
 
 /// `ClusterIP` and its like.
 pub(super) fn service_type(service: &Value, _: Timestamp) -> Value {

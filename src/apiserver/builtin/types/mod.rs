@@ -11,6 +11,7 @@ pub(super) use self::{
     decode::check as check_types,
     fields::{Field, Shape, TYPES, Type, TypeId},
     normal::normalize,
+    quantity::amount as quantity_amount,
     required::missing,
     schema::{component_name, open_api_components, structural_schema},
 };

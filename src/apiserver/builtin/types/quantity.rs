@@ -29,6 +29,21 @@ enum Notation {
 /// and binary amounts under 1024 without a suffix. `None` for what is no quantity. Amounts beyond 128 bits keep their
 /// text.
 pub(in crate::apiserver::builtin) fn canonical(text: &str) -> Option<String> {
+    let (negative, nano, notation) = read(text)?;
+    let Some(nano) = nano else { return Some(text.trim().to_owned()) };
+    let sign = if negative && nano > 0 { "-" } else { "" };
+    Some(format!("{sign}{}", print(nano, notation)))
+}
+
+/// The amount of a quantity in units of 10⁻⁹; `None` for what is no quantity or too large.
+pub(in crate::apiserver::builtin) fn amount(text: &str) -> Option<i128> {
+    let (negative, nano, _) = read(text)?;
+    let nano = i128::try_from(nano?).ok()?;
+    Some(if negative { -nano } else { nano })
+}
+
+/// Whether it is negative, how much it is (`None`: too much), and how it was written.
+fn read(text: &str) -> Option<(bool, Option<u128>, Notation)> {
     let text = text.trim();
     let digits_end = text
         .char_indices()
@@ -44,9 +59,7 @@ pub(in crate::apiserver::builtin) fn canonical(text: &str) -> Option<String> {
         return None;
     }
     let (notation, power, two) = read_suffix(suffix)?;
-    let Some(nano) = nano(whole, part, power, two) else { return Some(text.to_owned()) };
-    let sign = if negative && nano > 0 { "-" } else { "" };
-    Some(format!("{sign}{}", print(nano, notation)))
+    Some((negative, nano(whole, part, power, two), notation))
 }
 
 /// Notation, power of ten, power of 1024.
@@ -85,10 +98,10 @@ fn print(nano: u128, notation: Notation) -> String {
     if nano == 0 {
         return "0".to_owned();
     }
-    if notation == Notation::Binary && nano % UNIT == 0 && nano / UNIT >= 1024 {
+    if notation == Notation::Binary && nano.is_multiple_of(UNIT) && nano / UNIT >= 1024 {
         let (mut amount, mut suffix) = (nano / UNIT, "");
         for name in BINARY {
-            if amount % 1024 != 0 {
+            if !amount.is_multiple_of(1024) {
                 break;
             }
             (amount, suffix) = (amount / 1024, name);
@@ -96,7 +109,7 @@ fn print(nano: u128, notation: Notation) -> String {
         return format!("{amount}{suffix}");
     }
     let (mut amount, mut power) = (nano, -9);
-    while amount % 1000 == 0 && power < 18 {
+    while amount.is_multiple_of(1000) && power < 18 {
         (amount, power) = (amount / 1000, power + 3);
     }
     if notation == Notation::Exponent {

@@ -1,0 +1,143 @@
+//! Defaults of the kinds that scale, rank and separate workloads.
+
+use serde_json::{Value, json};
+
+use super::super::{
+    types::quantity_amount,
+    value::{fill, items_mut, list, number, object_at, set, text},
+};
+use crate::apiserver::schema::FieldError;
+
+/// Fills the defaults of a HorizontalPodAutoscaler.
+pub(super) fn prepare_autoscaler(object: &mut Value) {
+    let Some(spec) = object_at(object, "spec") else { return };
+    fill(spec, "minReplicas", 1);
+    if list(spec, "/metrics").is_empty() {
+        let target = json!({"type": "Utilization", "averageUtilization": 80});
+        let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
+        set(spec, "metrics", json!([metric]));
+    }
+    let Some(behavior) = spec.get_mut("behavior").filter(|b| b.is_object()) else { return };
+    let up = [("Pods", 4, 15), ("Percent", 100, 15)];
+    let down = [("Percent", 100, 15)];
+    for (direction, policies) in [("scaleUp", &up[..]), ("scaleDown", &down[..])] {
+        if let Some(rules) = object_at(behavior, direction) {
+            fill(rules, "selectPolicy", "Max");
+            if direction == "scaleUp" {
+                fill(rules, "stabilizationWindowSeconds", 0);
+            }
+            if list(rules, "/policies").is_empty() {
+                let policies: Vec<Value> = policies
+                    .iter()
+                    .map(|(kind, value, seconds)| {
+                        json!({"type": kind, "value": value, "periodSeconds": seconds})
+                    })
+                    .collect();
+                set(rules, "policies", policies);
+            }
+        }
+    }
+}
+
+/// Fills the defaults of a NetworkPolicy.
+pub(super) fn prepare_network_policy(object: &mut Value) {
+    let Some(spec) = object_at(object, "spec") else { return };
+    for direction in ["/ingress", "/egress"] {
+        for rule in items_mut(spec, direction) {
+            for port in items_mut(rule, "/ports") {
+                fill(port, "protocol", "TCP");
+            }
+        }
+    }
+    if list(spec, "/policyTypes").is_empty() {
+        let egress = spec.get("egress").and_then(Value::as_array).is_some_and(|e| !e.is_empty());
+        let types = if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+        set(spec, "policyTypes", types);
+    }
+}
+
+/// Fills the defaults of a LimitRange: limits of containers follow from each other.
+pub(super) fn prepare_limit_range(object: &mut Value) {
+    for item in items_mut(object, "/spec/limits") {
+        if text(item, "/type") != "Container" {
+            continue;
+        }
+        for (to, from) in
+            [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")]
+        {
+            let given = item.get(from).and_then(Value::as_object).cloned().unwrap_or_default();
+            if given.is_empty() {
+                continue;
+            }
+            if let Some(target) = object_at(item, to) {
+                for (resource, amount) in given {
+                    fill(target, &resource, amount);
+                }
+            }
+        }
+    }
+}
+
+/// Validates a HorizontalPodAutoscaler.
+pub(super) fn validate_autoscaler(object: &Value, errors: &mut Vec<FieldError>) {
+    let (min, max) =
+        (number(object, "/spec/minReplicas"), number(object, "/spec/maxReplicas").unwrap_or(0));
+    if let Some(min) = min.filter(|min| *min < 1) {
+        let said = "must be greater than or equal to 1";
+        errors.push(FieldError::invalid("spec.minReplicas", &min.into(), said));
+    }
+    if max < 1 {
+        errors.push(FieldError::invalid("spec.maxReplicas", &max.into(), "must be greater than 0"));
+    } else if min.is_some_and(|min| max < min) {
+        let said = "must be greater than or equal to `minReplicas`";
+        errors.push(FieldError::invalid("spec.maxReplicas", &max.into(), said));
+    }
+}
+
+/// Validates a PodDisruptionBudget.
+pub(super) fn validate_disruption_budget(object: &Value, errors: &mut Vec<FieldError>) {
+    let given =
+        |name: &str| object.get("spec").and_then(|s| s.get(name)).is_some_and(|v| !v.is_null());
+    if given("minAvailable") && given("maxUnavailable") {
+        let printed = object.get("spec").cloned().unwrap_or_default();
+        let said = "minAvailable and maxUnavailable cannot be both set";
+        errors.push(FieldError::invalid("spec", &printed, said));
+    }
+}
+
+/// Validates a ResourceQuota: amounts are not negative.
+pub(super) fn validate_quota(object: &Value, errors: &mut Vec<FieldError>) {
+    for (name, amount) in super::super::value::entries(object, "/spec/hard") {
+        if amount.as_str().and_then(quantity_amount).is_some_and(|n| n < 0) {
+            let path = format!("spec.hard[{name}]");
+            errors.push(FieldError::invalid(path, amount, super::pod_rules::NOT_NEGATIVE));
+        }
+    }
+}
+
+/// Validates a PriorityClass, whose number never changes.
+pub(super) fn validate_priority_class(
+    new: &Value,
+    old: Option<&Value>,
+    errors: &mut Vec<FieldError>,
+) {
+    const HIGHEST: i64 = 1_000_000_000;
+    let value = number(new, "/value").unwrap_or_default();
+    let name = text(new, "/metadata/name");
+    if old.is_none() && name.starts_with("system-") {
+        let said = "priority class names with 'system-' prefix are reserved for system use only. error: the name is \
+                    not one of the system priority classes";
+        errors.push(FieldError::forbidden("metadata.name", said));
+    } else if value > HIGHEST {
+        let said = format!("maximum allowed value of a user defined priority is {HIGHEST}");
+        errors.push(FieldError::forbidden("value", &said));
+    }
+    let Some(old) = old else { return };
+    if number(old, "/value").unwrap_or_default() != value {
+        errors.push(FieldError::forbidden("value", "may not be changed in an update."));
+    }
+    if text(old, "/preemptionPolicy") != text(new, "/preemptionPolicy") {
+        let policy = text(new, "/preemptionPolicy");
+        errors.push(FieldError::invalid("preemptionPolicy", &policy.into(), "field is immutable"));
+    }
+}
