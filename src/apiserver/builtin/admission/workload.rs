@@ -169,14 +169,6 @@ pub(super) fn prepare_volume_claim(claim: &mut Value, is_new: bool) {
     if !is_new {
         return;
     }
+    // No finalizer that protects claims in use: no controller here would ever take it away.
     set(claim, "status", json!({"phase": "Pending"}));
-    const PROTECTION: &str = "kubernetes.io/pvc-protection";
-    if let Some(metadata) = object_at(claim, "metadata") {
-        let mut finalizers =
-            metadata.get("finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
-        if !finalizers.contains(&PROTECTION.into()) {
-            finalizers.push(PROTECTION.into());
-        }
-        set(metadata, "finalizers", finalizers);
-    }
 }
