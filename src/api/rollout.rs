@@ -146,6 +146,9 @@ pub struct SourceStatus {
     /// The branch or other ref.
     #[serde(rename = "ref")]
     pub reference: String,
+    /// The folder of the repository that is followed; absent for all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// The Rollout's file.
     pub path: String,
     /// The newest commit that was accepted.

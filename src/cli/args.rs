@@ -1,14 +1,30 @@
 //! What can be typed. The doc comments are the manual.
 
-use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    config::{DEFAULT_POLL_INTERVAL, DEFAULT_REFERENCE, Engine},
+    model::GoDuration,
+};
 
 /// GitOps for staged, multi-cluster rollouts
 ///
 /// `git push` rolls out, `git revert` rolls back, a merged pull request approves.
 ///
 /// Try it: `tidegate demo` plays a whole rollout on an embedded fleet in about a minute.
+///
+/// Exit codes: 0 done; 1 refused, failed or misused; 2 changes or differences, where a command says so; 3 the time given
+/// was not enough.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "tidegate",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    verbatim_doc_comment
+)]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -18,8 +34,264 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Play a whole rollout on an embedded fleet: push, approve, done, revert
+    ///
+    /// Makes a temporary repository, a hub and three member clusters, all in this process; rolls out a commit in stages,
+    /// approves it with a signed commit, reverts it, and shows what the members really have before and after. Needs git,
+    /// but neither kubectl nor a network, and leaves nothing behind. Ends with 0 only if all of it came true.
+    Demo(DemoArgs),
+    /// Run an embedded hub with member clusters that kubectl can talk to
+    ///
+    /// Writes a kubeconfig with the contexts hub, member1, member2, …, says how to use it, and stays up until it is asked to
+    /// stop. The same data directory brings everything back. With a repository, follows it too.
+    Local(LocalArgs),
+    /// Follow repositories and roll out what they say
+    ///
+    /// The daemon. Works on any hub that a kubeconfig reaches; keeps all its state there.
+    Run(RunArgs),
+    /// Show where the rollouts are, and what they wait for
+    Status(StatusArgs),
+    /// Follow a rollout until it is done
+    ///
+    /// Ends with 0 when it is done, 1 when it failed, 3 when --timeout came first.
+    Watch(WatchArgs),
+    /// Show what was rolled out: commit, index, run and outcome, newest first
+    History(HistoryArgs),
+    /// Print the objects that a repository renders to, without a hub
+    Render(RenderArgs),
+    /// Check a repository's files, without a hub
+    Lint(LintArgs),
+    /// Approve what a rollout waits for
+    ///
+    /// Writes an Approval file into the repository you stand in and commits it, signed with your own git configuration.
+    /// Push it, or open a pull request with it. With --patch, sets the status of the approval request on the hub instead, as
+    /// `kubectl patch --subresource=status` would.
+    Approve(ApproveArgs),
     /// Print a completion script for a shell
     Completion(CompletionArgs),
+    /// Sign for the demo, as `ssh-keygen -Y sign` does
+    #[command(hide = true)]
+    SignForDemo(SignArgs),
+}
+
+/// How to reach a hub.
+#[derive(Clone, Debug, Default, Args)]
+pub struct HubArgs {
+    /// Kubeconfig of the hub; as in kubectl when left out
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context in the kubeconfig; the current one when left out
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Namespace on the hub; the context's when left out
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+}
+
+/// What to follow in a repository.
+#[derive(Clone, Debug, Args)]
+pub struct FollowArgs {
+    /// Branch to follow
+    #[arg(long = "ref", value_name = "BRANCH", default_value = DEFAULT_REFERENCE)]
+    pub reference: String,
+    /// Folder in the repository; the rest is not read
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub path: String,
+    /// How often to ask when nothing tells of a push
+    #[arg(long, value_name = "DURATION", default_value_t = DEFAULT_POLL_INTERVAL)]
+    pub interval: GoDuration,
+    /// File with an access token for an https:// repository; read again on every use
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// File with certificates of private authorities, PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Who may approve before the repository says so itself; OpenSSH's allowed_signers format
+    #[arg(long, value_name = "FILE")]
+    pub allowed_signers: Option<PathBuf>,
+}
+
+impl Default for FollowArgs {
+    fn default() -> Self {
+        Self {
+            reference: DEFAULT_REFERENCE.to_owned(),
+            path: ".".to_owned(),
+            interval: DEFAULT_POLL_INTERVAL,
+            token_file: None,
+            ca_file: None,
+            allowed_signers: None,
+        }
+    }
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How long the timed wait after staging takes; the tutorial has 1m
+    #[arg(long, value_name = "DURATION", default_value = "3s")]
+    pub wait: GoDuration,
+}
+
+/// Arguments of `local`.
+#[derive(Debug, Args)]
+pub struct LocalArgs {
+    /// Repository to follow: a path, or a file:// or https:// URL
+    pub repository: Option<String>,
+    /// Where state is kept; $XDG_STATE_HOME/tidegate/local when left out
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where the kubeconfig is written; DIR/kubeconfig when left out
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Port of the hub, the members on those after it; 0 for ports that are free, the same again over a restart
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port: u16,
+    /// How many member clusters
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub members: u16,
+    /// What to follow.
+    #[command(flatten)]
+    pub follow: FollowArgs,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Repository to follow: a path, or a file:// or https:// URL
+    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    pub repository: Option<String>,
+    /// What to follow.
+    #[command(flatten)]
+    pub follow: FollowArgs,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// Who executes the runs
+    #[arg(long, value_name = "WHO")]
+    pub engine: Option<EngineArg>,
+    /// Configuration file, for many repositories; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Values of `--engine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineArg {
+    /// Fleet's controllers where they are found, the built-in engine elsewhere
+    Auto,
+    /// Fleet's controllers
+    Fleet,
+    /// The built-in engine
+    Builtin,
+    /// Somebody else: only render, apply and watch
+    None,
+}
+
+impl From<EngineArg> for Engine {
+    fn from(argument: EngineArg) -> Self {
+        match argument {
+            EngineArg::Auto => Self::Auto,
+            EngineArg::Fleet => Self::Fleet,
+            EngineArg::Builtin => Self::Builtin,
+            EngineArg::None => Self::None,
+        }
+    }
+}
+
+/// Values of `-o`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table with more columns
+    Wide,
+    /// The objects as JSON
+    Json,
+    /// The objects as YAML
+    Yaml,
+    /// Names only
+    Name,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The rollout; all when left out
+    pub rollout: Option<String>,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// Rollouts of every namespace
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// The rollout
+    pub rollout: String,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<GoDuration>,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The rollout
+    pub rollout: String,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Arguments of `render`.
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// Folder of the repository
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// Only this rollout
+    #[arg(long, value_name = "NAME")]
+    pub rollout: Option<String>,
+}
+
+/// Arguments of `lint`.
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// Folder of the repository
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+}
+
+/// Arguments of `approve`.
+#[derive(Debug, Args)]
+pub struct ApproveArgs {
+    /// The rollout
+    pub rollout: String,
+    /// The stage; the one that waits when left out
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// Working tree to commit in
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub repository: PathBuf,
+    /// Why, for whoever reads it later
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Set the request's status on the hub instead of committing
+    #[arg(long)]
+    pub patch: bool,
 }
 
 /// Arguments of `completion`.
@@ -27,4 +299,24 @@ pub enum Command {
 pub struct CompletionArgs {
     /// The shell
     pub shell: clap_complete::Shell,
+}
+
+/// Arguments of the demo's signer.
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// As git gives them to `gpg.ssh.program`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
 }

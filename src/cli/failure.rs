@@ -36,7 +36,6 @@ impl<T, E: Into<Error>> OrHint<T> for Result<T, E> {
 }
 
 /// Returns an error that says what is wrong and what to do.
-#[allow(dead_code)]
 pub(crate) fn hinted(message: impl Into<String>, hint: impl Into<String>) -> Error {
     Hinted { message: message.into(), hint: hint.into(), source: None }.into()
 }

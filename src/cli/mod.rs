@@ -3,14 +3,29 @@
 //! Flags, colours, signals and exit codes live here and nowhere else. stdout is data, stderr is talk. Every question that
 //! starts with "should" or "which" is answered on the floors below.
 
+mod approve;
 pub mod args;
 mod completion;
+mod demo;
 pub mod exit;
 mod failure;
+mod folder;
+mod follow;
+mod history;
+mod hub;
+mod lint;
+mod local;
 mod output;
+mod pipeline;
+mod render;
+mod run;
+mod shutdown;
+mod status;
+mod watch;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use args::{Cli, Command};
 use clap::Parser;
 use exit::Exit;
@@ -37,6 +52,26 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
+        Command::Demo(args) => block_on(demo::run(&args)),
+        Command::Local(args) => block_on(local::run(&args)),
+        Command::Run(args) => block_on(run::run(&args)),
+        Command::Status(args) => block_on(status::run(&args)),
+        Command::Watch(args) => block_on(watch::run(&args)),
+        Command::History(args) => block_on(history::run(&args)),
+        Command::Approve(args) => block_on(approve::run(&args)),
+        Command::Render(args) => render::run(&args),
+        Command::Lint(args) => lint::run(&args),
         Command::Completion(args) => completion::run(&args),
+        Command::SignForDemo(args) => demo::sign(&args.arguments).map(|()| Exit::Done),
     }
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    // Both TLS users, kube and gix, take the process's provider; fails only when one is installed, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
+    runtime.block_on(command)
 }

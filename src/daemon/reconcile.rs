@@ -241,6 +241,7 @@ impl Daemon {
         Git::Tip(Box::new(Tip {
             repository: source.source.display(),
             reference: source.source.repository.branch().to_owned(),
+            folder: Some(source.source.folder.clone()).filter(|folder| !folder.is_empty()),
             commit: checkout.tip.clone(),
             content_commit: checkout.content_commits.get(name).unwrap_or(&checkout.tip).clone(),
             news,

@@ -180,6 +180,7 @@ impl Desk<'_> {
         self.status.source = Some(SourceStatus {
             repository: tip.repository.clone(),
             reference: tip.reference.clone(),
+            folder: tip.folder.clone(),
             path: path.unwrap_or_default(),
             commit: tip.commit.to_string(),
             policy_commit: policy,

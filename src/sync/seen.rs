@@ -64,6 +64,8 @@ pub struct Tip {
     pub repository: String,
     /// The branch.
     pub reference: String,
+    /// The followed folder of it; nothing for all of it.
+    pub folder: Option<String>,
     /// The commit.
     pub commit: CommitId,
     /// The newest commit, up to the tip, that changed the content.

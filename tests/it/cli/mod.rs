@@ -1,1 +1,7 @@
-//! See the folder's files.
+//! The binary itself, as a person uses it.
+
+mod crash;
+mod demo;
+mod local;
+mod manual;
+mod tutorial;

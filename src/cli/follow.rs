@@ -1,0 +1,52 @@
+//! From flags to a daemon that follows repositories.
+
+use std::path::Path;
+
+use anyhow::Context;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::args::FollowArgs;
+use crate::{
+    config::Repository,
+    daemon::{self, DaemonError, FirstPolicy, Options, Source},
+};
+
+/// Returns the settings for the repository at `url`.
+pub(crate) fn repository(url: &str, args: &FollowArgs) -> Repository {
+    Repository {
+        reference: args.reference.clone(),
+        path: args.path.clone(),
+        interval: args.interval,
+        token_file: args.token_file.clone(),
+        ca_file: args.ca_file.clone(),
+        allowed_signers: args.allowed_signers.clone(),
+        ..Repository::new(url)
+    }
+}
+
+/// A daemon that runs beside the command.
+pub(crate) struct Following {
+    task: JoinHandle<Result<(), DaemonError>>,
+}
+
+impl Following {
+    /// Waits until it has ended, and says how.
+    pub(crate) async fn finish(self) -> anyhow::Result<()> {
+        self.task.await.context("the daemon broke")?.context("the daemon ended early")
+    }
+}
+
+/// Starts a daemon that follows `repositories` until told to stop. Copies of servers' repositories are kept in `mirrors`.
+pub(crate) fn start(
+    hub: kube::Client,
+    repositories: &[Repository],
+    mirrors: &Path,
+    otherwise: &FirstPolicy,
+    stop: CancellationToken,
+) -> anyhow::Result<Following> {
+    let source = |repository| Source::new(repository, mirrors, otherwise.clone());
+    let sources = repositories.iter().map(source).collect::<Result<Vec<_>, _>>()?;
+    let task = tokio::spawn(daemon::run(hub, sources, Options::default(), stop));
+    Ok(Following { task })
+}

@@ -1,0 +1,159 @@
+//! `tidegate local`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use super::{args::LocalArgs, exit::Exit, failure::OrHint, follow, output::Table, shutdown};
+use crate::{
+    clock,
+    daemon::FirstPolicy,
+    local::{
+        DataDirectory, Endpoint, Fleet, Member, Storage, kubeconfig, serve, tutorial_members,
+        write_private,
+    },
+    model::Hint,
+    telemetry::log::{self, Verbosity},
+};
+
+pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
+    log::start(Verbosity::Turns);
+    let folder = args.data_dir.clone().map_or_else(default_data_directory, Ok)?;
+    let directory = DataDirectory::open(&folder).hinted("cannot use the data directory")?;
+    let repository = args.repository.as_deref().map(|url| follow::repository(url, &args.follow));
+
+    let storage = Storage::Folder(directory.path().to_owned());
+    let fleet = Fleet::start(storage, tutorial_members(usize::from(args.members)), clock::system())
+        .await
+        .hinted("cannot start the fleet")?;
+    let stop = CancellationToken::new();
+    let served = announce(&fleet, &directory, args, &stop).await;
+    let endpoint = match served {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            fleet.shut_down().await;
+            return Err(error);
+        }
+    };
+    let mirrors = directory.path().join("mirrors");
+    let follow = |repository| {
+        follow::start(fleet.hub(), &[repository], &mirrors, &FirstPolicy::FirstCommit, stop.clone())
+    };
+    let following = match repository.map(follow).transpose() {
+        Ok(following) => following,
+        Err(error) => {
+            stop.cancel();
+            endpoint.ended().await;
+            fleet.shut_down().await;
+            return Err(error);
+        }
+    };
+
+    let mut fleet = fleet;
+    let broken = tokio::select! {
+        () = shutdown::requested() => None,
+        error = fleet.engine_ended() => Some(error),
+    };
+    tracing::info!("stopping");
+    stop.cancel();
+    if let Some(following) = following {
+        following.finish().await?;
+    }
+    endpoint.ended().await;
+    fleet.shut_down().await;
+    match broken {
+        None => Ok(Exit::Done),
+        Some(error) => {
+            Err(error.map_or_else(|| anyhow::anyhow!("the engine ended early"), Into::into))
+        }
+    }
+}
+
+/// Listens, writes the kubeconfig, and says how to reach the fleet.
+async fn announce(
+    fleet: &Fleet,
+    directory: &DataDirectory,
+    args: &LocalArgs,
+    stop: &CancellationToken,
+) -> anyhow::Result<Endpoint> {
+    let token = directory.token().hinted("cannot make an access token")?;
+    let endpoint =
+        serve(fleet, directory, args.port, &token, stop).await.hinted("cannot serve the fleet")?;
+    let file = args.kubeconfig.clone().unwrap_or_else(|| directory.path().join("kubeconfig"));
+    let text = kubeconfig(&endpoint.contexts, &endpoint.authority_pem, &token);
+    write_private(&file, text.as_bytes())
+        .or_hint(format!("cannot write the kubeconfig `{}`", file.display()), || {
+            "name a file that you may write to with --kubeconfig".to_owned()
+        })?;
+    let file = file.canonicalize().unwrap_or(file);
+
+    let mut table = Table::new(&["CONTEXT", "SERVER", "LABELS"]);
+    for (number, context) in endpoint.contexts.iter().enumerate() {
+        let member = number.checked_sub(1).and_then(|at| fleet.members().get(at));
+        table.row([
+            context.name.clone(),
+            context.server.clone(),
+            member.map(labels).unwrap_or_default(),
+        ]);
+    }
+    let following = args.repository.as_deref().map_or_else(String::new, |url| format!("\nFollowing {url}. Who may approve is what policy/allowed_signers says in the first commit.\n"));
+    anstream::println!(
+        "The hub and {} members are ready. Reach them with\n\n  export KUBECONFIG={}\n  kubectl get memberclusters\n\n{}{following}\nPress Ctrl-C to stop; the same --data-dir brings everything back.",
+        fleet.members().len(),
+        shell_word(&file.to_string_lossy()),
+        table.render(),
+    );
+    Ok(endpoint)
+}
+
+fn labels(member: &Member) -> String {
+    member.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// Returns the members and their labels.
+pub(super) fn members_table(members: &[Member]) -> String {
+    let mut table = Table::new(&["MEMBER", "LABELS"]);
+    for member in members {
+        table.row([member.name.clone(), labels(member)]);
+    }
+    table.render()
+}
+
+/// Quotes a word for a shell where it needs it.
+fn shell_word(word: &str) -> String {
+    if word.chars().all(|c| c.is_alphanumeric() || "/._-+:@".contains(c)) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Where state goes when nothing is said: the XDG state folder.
+fn default_data_directory() -> anyhow::Result<PathBuf> {
+    let state =
+        std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = state.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")));
+    let state = state
+        .context("no home directory")
+        .or_hint("cannot choose a data directory", || "name one with --data-dir".to_owned())?;
+    Ok(state.join("tidegate/local"))
+}
+
+/// Results whose error knows what would help.
+trait Hinted<T> {
+    /// Says what was being attempted, and takes the hint along.
+    fn hinted(self, attempt: &str) -> anyhow::Result<T>;
+}
+
+impl<T, E: Hint + std::error::Error + Send + Sync + 'static> Hinted<T> for Result<T, E> {
+    fn hinted(self, attempt: &str) -> anyhow::Result<T> {
+        match self {
+            Ok(value) => Ok(value),
+            Err(error) => match error.hint() {
+                Some(hint) => Err(error).or_hint(attempt, || hint),
+                None => Err(error).context(attempt.to_owned()),
+            },
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `tidegate render`.
+
+use anyhow::ensure;
+use serde_json::Value;
+
+use super::{args::RenderArgs, exit::Exit, failure::hinted, folder, output};
+use crate::render::{Wanted, object, yaml};
+
+pub(super) fn run(args: &RenderArgs) -> anyhow::Result<Exit> {
+    let survey = folder::survey(&args.folder)?;
+    let mut faults = Vec::new();
+    let mut objects: Vec<Value> = Vec::new();
+    let mut found = false;
+    for (name, wanted) in &survey.rollouts {
+        if args.rollout.as_ref().is_some_and(|only| *only != name.to_string()) {
+            continue;
+        }
+        found = true;
+        match wanted {
+            Ok(wanted) => objects.extend(rendered(wanted)),
+            Err(of_rollout) => faults.extend(of_rollout),
+        }
+    }
+    if !found {
+        let known: Vec<String> = survey.rollouts.keys().map(ToString::to_string).collect();
+        let message = match &args.rollout {
+            Some(name) => format!("`{}` has no Rollout `{name}`", args.folder.display()),
+            None => format!("`{}` has no Rollout", args.folder.display()),
+        };
+        return Err(hinted(
+            message,
+            format!("there is {}", if known.is_empty() { "none".into() } else { known.join(", ") }),
+        ));
+    }
+    output::write(yaml::yaml(&objects)?.as_bytes())?;
+    for fault in &faults {
+        anstream::eprintln!("{fault}");
+    }
+    ensure!(faults.is_empty(), "{} fault(s); what could be rendered is above", faults.len());
+    Ok(Exit::Done)
+}
+
+/// What is the same for every commit: content, strategy, placement. Runs carry a commit and an index, which only a hub knows.
+fn rendered(wanted: &Wanted) -> Vec<Value> {
+    let content = wanted.content.iter().map(object::content);
+    let placement = wanted.placement.as_ref().map(object::content);
+    content.chain(object::strategy(wanted)).chain(placement).collect()
+}

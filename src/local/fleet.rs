@@ -1,0 +1,283 @@
+//! Servers, kinds, members and engine, started in the right order.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use k8s_openapi::{
+    api::rbac::v1::Subject,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    runtime::wait::await_condition,
+};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::member::Member;
+use crate::{
+    api::{
+        self, MemberCluster,
+        condition::is_true,
+        kind,
+        member::{JOINED, MemberClusterSpec},
+        meta::GITOPS_MANAGER,
+    },
+    apiserver::{ApiServer, OpenError, Options, StoreKind},
+    clock::Clock,
+    engine::{self, EngineError, Members, SnapshotMode},
+    model::Hint,
+};
+
+/// Where clusters keep their objects.
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// Nowhere: gone with the process.
+    Memory,
+    /// A file a cluster in this folder, named `<cluster>.redb`.
+    Folder(PathBuf),
+}
+
+/// A running fleet. Dropping it without [`Fleet::shut_down`] leaves durable stores as a crash would: whole.
+pub struct Fleet {
+    servers: Vec<(String, ApiServer)>,
+    members: Vec<Member>,
+    engine: JoinHandle<Result<(), EngineError>>,
+    stop: CancellationToken,
+}
+
+/// The fleet cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// A cluster's store cannot be opened.
+    #[error("cannot open the API server of `{cluster}`")]
+    Open {
+        /// The hub or a member.
+        cluster: String,
+        /// Why not.
+        #[source]
+        source: OpenError,
+    },
+    /// A cluster refused what the fleet is made of.
+    #[error("cannot {doing} on `{cluster}`")]
+    Refused {
+        /// What was attempted.
+        doing: &'static str,
+        /// The hub or a member.
+        cluster: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The engine ended before the members joined.
+    #[error("the engine ended early")]
+    Engine(#[source] Option<EngineError>),
+    /// Nothing happened for too long.
+    #[error("members {} did not join within {} s", waiting.join(", "), JOIN_DEADLINE.as_secs())]
+    NotJoined {
+        /// Who is missing.
+        waiting: Vec<String>,
+    },
+}
+
+impl Hint for FleetError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Open { .. } => Some(
+                "another `tidegate local` may use this --data-dir; stop it or name another".into(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Joining takes milliseconds; a machine that needs longer than this has another problem.
+const JOIN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Name of the hub's context.
+pub const HUB: &str = "hub";
+
+impl Fleet {
+    /// Starts hub, members and engine, and returns when every member has joined.
+    ///
+    /// # Errors
+    /// When a store cannot be opened, a cluster refuses its kinds, or the members do not join.
+    pub async fn start(
+        storage: Storage,
+        members: Vec<Member>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, FleetError> {
+        let mut servers = Vec::new();
+        for cluster in std::iter::once(HUB).chain(members.iter().map(|member| member.name.as_str()))
+        {
+            servers.push((cluster.to_owned(), open(&storage, cluster, &clock).await?));
+        }
+        let client = |at: usize| Client::new(servers[at].1.clone(), "default");
+        let kinds = |wanted: fn(&Value) -> bool| {
+            api::crd::all().into_iter().filter(wanted).collect::<Vec<_>>()
+        };
+        install(&client(0), HUB, kinds(|_| true)).await?;
+        let registry = Members::default();
+        for (at, member) in members.iter().enumerate() {
+            let there = client(at + 1);
+            install(&there, &member.name, kinds(is_member_kind)).await?;
+            registry.insert(member.name.as_str(), there);
+        }
+        for member in &members {
+            join(&client(0), member).await?;
+        }
+        let stop = CancellationToken::new();
+        let options = engine::Options {
+            snapshot_mode: SnapshotMode::Both,
+            clock,
+            ..engine::Options::default()
+        };
+        let engine = tokio::spawn(engine::run(client(0), registry, options, stop.clone()));
+        let hub = client(0);
+        let mut fleet = Self { servers, members, engine, stop };
+        fleet.wait_joined(hub).await?;
+        Ok(fleet)
+    }
+
+    /// Returns a client of the hub, in process.
+    pub fn hub(&self) -> Client {
+        Client::new(self.servers[0].1.clone(), "default")
+    }
+
+    /// Returns a client of each member, in process.
+    pub fn member_clients(&self) -> BTreeMap<String, Client> {
+        self.servers
+            .iter()
+            .skip(1)
+            .map(|(name, server)| (name.clone(), Client::new(server.clone(), "default")))
+            .collect()
+    }
+
+    /// Returns the servers by context name, the hub first.
+    pub fn servers(&self) -> &[(String, ApiServer)] {
+        &self.servers
+    }
+
+    /// Returns the members, in order.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Waits until the engine ends by itself, which it does only when it is broken.
+    pub async fn engine_ended(&mut self) -> Option<EngineError> {
+        match (&mut self.engine).await {
+            Ok(Err(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Ends the engine, then the servers, each with everything written.
+    pub async fn shut_down(mut self) {
+        self.stop.cancel();
+        if !self.engine.is_finished() {
+            let _ = (&mut self.engine).await;
+        }
+        for (_, server) in self.servers {
+            server.shutdown().await;
+        }
+    }
+
+    async fn wait_joined(&mut self, hub: Client) -> Result<(), FleetError> {
+        let clusters: Api<MemberCluster> = Api::all_with(hub, &kind::MEMBER_CLUSTER.resource());
+        let joined = |object: Option<&MemberCluster>| {
+            object
+                .and_then(|o| o.status.as_ref())
+                .is_some_and(|status| is_true(&status.conditions, JOINED))
+        };
+        let all = futures::future::join_all(
+            self.members
+                .iter()
+                .map(|member| await_condition(clusters.clone(), &member.name, joined)),
+        );
+        tokio::select! {
+            results = all => {
+                for result in results {
+                    result.map_err(|source| FleetError::Refused { doing: "watch members", cluster: HUB.into(), source: source.into() })?;
+                }
+                Ok(())
+            }
+            ended = &mut self.engine => Err(FleetError::Engine(ended.ok().and_then(Result::err))),
+            () = tokio::time::sleep(JOIN_DEADLINE) => {
+                Err(FleetError::NotJoined { waiting: self.members.iter().map(|member| member.name.clone()).collect() })
+            }
+        }
+    }
+}
+
+async fn open(
+    storage: &Storage,
+    cluster: &str,
+    clock: &Arc<dyn Clock>,
+) -> Result<ApiServer, FleetError> {
+    let store = match storage {
+        Storage::Memory => StoreKind::Memory,
+        Storage::Folder(folder) => StoreKind::File(folder.join(format!("{cluster}.redb"))),
+    };
+    let clock = Arc::clone(clock);
+    let options = Options { store, clock: Arc::new(move || clock.now()), ..Options::default() };
+    ApiServer::open(options)
+        .await
+        .map_err(|source| FleetError::Open { cluster: cluster.to_owned(), source })
+}
+
+fn is_member_kind(definition: &Value) -> bool {
+    definition["spec"]["names"]["kind"] == kind::APPLIED_WORK.name
+}
+
+async fn install(
+    client: &Client,
+    cluster: &str,
+    definitions: Vec<Value>,
+) -> Result<(), FleetError> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let refused = |doing| {
+        let cluster = cluster.to_owned();
+        move |source: kube::Error| FleetError::Refused { doing, cluster, source: source.into() }
+    };
+    let parameters = PatchParams::apply(GITOPS_MANAGER).force();
+    for definition in definitions {
+        let name = definition["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        api.patch(&name, &parameters, &Patch::Apply(&definition))
+            .await
+            .map_err(refused("install a definition"))?;
+    }
+    Ok(())
+}
+
+/// Creates the MemberCluster. One that is there stays as it is: its labels are the user's.
+async fn join(hub: &Client, member: &Member) -> Result<(), FleetError> {
+    let refused = |source: kube::Error| FleetError::Refused {
+        doing: "create a member cluster",
+        cluster: HUB.into(),
+        source: source.into(),
+    };
+    let resource = kind::MEMBER_CLUSTER.resource();
+    let api: Api<MemberCluster> = Api::all_with(hub.clone(), &resource);
+    let identity = Subject {
+        kind: "ServiceAccount".into(),
+        name: format!("fleet-member-agent-{}", member.name),
+        namespace: Some("fleet-system".into()),
+        ..Subject::default()
+    };
+    let mut object = MemberCluster::new(
+        &member.name,
+        &resource,
+        MemberClusterSpec { identity, ..Default::default() },
+    );
+    object.metadata = ObjectMeta {
+        name: Some(member.name.clone()),
+        labels: Some(member.labels.clone()),
+        ..ObjectMeta::default()
+    };
+    match api.create(&PostParams::default(), &object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        Err(error) => Err(refused(error)),
+    }
+}

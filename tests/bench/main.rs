@@ -1,0 +1,61 @@
+//! What things cost, measured and printed; nothing here fails on a number.
+//!
+//! `cargo bench` runs everything, `cargo bench -- NAME…` the parts whose names contain one of the words. Times are wall
+//! clock, medians over several rounds. Figures marked *recorded* were measured elsewhere once (docs/explanation/speed.md
+//! says where and how) and stand beside ours only for scale.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod commits;
+mod fleet;
+mod requests;
+mod runs;
+mod startup;
+
+use std::time::Duration;
+
+fn main() {
+    // Cargo passes `--bench`; what is left are names.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let parts: [(&str, fn(&tokio::runtime::Runtime)); 5] = [
+        ("startup", |runtime| runtime.block_on(startup::measure())),
+        ("noop-100", |runtime| runtime.block_on(runs::hundred_noop_clusters())),
+        ("tutorial", |runtime| runtime.block_on(runs::tutorial_with_ten_seconds())),
+        ("commit", |runtime| runtime.block_on(commits::measure())),
+        ("requests", |runtime| runtime.block_on(requests::measure())),
+    ];
+    for (name, part) in parts {
+        if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
+            part(&runtime);
+        }
+    }
+}
+
+/// Prints one line: what was measured, our figure, and one to compare with.
+fn report(what: &str, ours: &str, beside: &str) {
+    println!("{what:<58} {ours:>16}   {beside}");
+}
+
+/// Returns the figure in the middle.
+fn median(mut samples: Vec<Duration>) -> Duration {
+    samples.sort();
+    samples[samples.len() / 2]
+}
+
+/// Returns the figure that nine in ten stay below.
+fn ninetieth(mut samples: Vec<Duration>) -> Duration {
+    samples.sort();
+    samples[samples.len() * 9 / 10]
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.3} s", duration.as_secs_f64())
+}
+
+/// Returns the resident memory of a process, in megabytes.
+fn resident_mb(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or_default() / 1024
+}
