@@ -1,1 +1,6 @@
-//! See the folder's files.
+//! The whole line: real git repositories, the embedded hub and members, the engine, and the daemon.
+
+mod approve;
+mod fault;
+mod release;
+mod stage;

@@ -1,0 +1,199 @@
+//! Commits to runs.
+
+use serde_json::json;
+use tidegate::engine::SnapshotMode;
+
+use super::stage::{
+    GATED, ROLLOUT, Stage, TWO_STAGES, fleet, is, key, message, reason, waits_for_approval,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_rolls_out_and_a_revert_goes_back_to_the_old_index() {
+    let stage = Stage::web(TWO_STAGES).await;
+    let first = stage.repository.head();
+    let status = stage.until_done(&first).await;
+    assert_eq!(status["index"], "0", "{status}");
+    assert_eq!(status["clusters"], "3/3");
+    stage.until_values([Some("one"); 3]).await;
+
+    let second = stage.push("two");
+    let status = stage.until_done(&second).await;
+    assert_eq!(status["index"], "1");
+    assert_eq!(status["run"], format!("web-{}", second.short()));
+    stage.until_values([Some("two"); 3]).await;
+    let run = stage.get(&fleet("ClusterStagedUpdateRun", status["run"].as_str().unwrap())).await;
+    let run = run.unwrap();
+    let annotations = &run["metadata"]["annotations"];
+    assert_eq!(annotations["gitops.tidegate.dev/rollout"], "web");
+    assert_eq!(annotations["gitops.tidegate.dev/commit"], second.as_str());
+    assert_eq!(annotations["gitops.tidegate.dev/content-digest"], status["contentDigest"]);
+
+    let snapshots = stage.count("ClusterResourceSnapshot").await;
+    let third = stage.repository.revert(&second);
+    let status = stage.until_done(&third).await;
+    assert_eq!(status["index"], "0", "a revert runs on its old index");
+    stage.until_values([Some("one"); 3]).await;
+    assert_eq!(stage.count("ClusterResourceSnapshot").await, snapshots, "no new snapshot");
+    let history: Vec<_> = status["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (entry["index"].as_str().unwrap(), entry["outcome"].as_str().unwrap()))
+        .collect();
+    assert_eq!(history, [("0", "Succeeded"), ("1", "Succeeded"), ("0", "Succeeded")]);
+
+    // The same content in other words is nothing to roll out.
+    stage.repository.write("apps/web/manifests/settings.yaml", "# said so\nkind: ConfigMap\napiVersion: v1\nmetadata: {namespace: web, name: settings}\ndata: {key: 'one'}\n");
+    let fourth = stage.repository.commit("other words");
+    stage
+        .until_rollout("web", "at the fourth commit", |status| {
+            status["source"]["commit"] == fourth.as_str() && is(status, "Ready", "True")
+        })
+        .await;
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_commit_supersedes_and_a_revert_of_what_never_began_is_a_no_op() {
+    let stage = Stage::web(GATED).await;
+    let first = stage.repository.head();
+    stage.until_rollout("web", "at the gate", waits_for_approval).await;
+    let second = stage.push("two");
+    let status = stage
+        .until_rollout("web", "at the second gate", |status| {
+            status["commit"] == second.as_str() && waits_for_approval(status)
+        })
+        .await;
+    assert_eq!(status["history"][0]["outcome"], "Superseded", "{status}");
+    assert_eq!(status["index"], "1");
+    stage.until_values([None, Some("two"), None]).await;
+    let older = fleet("ClusterStagedUpdateRun", &format!("web-{}", first.short()));
+    assert_eq!(stage.get(&older).await.unwrap()["spec"]["state"], "Stop");
+    assert!(message(&status).contains("approve with"), "{}", message(&status));
+
+    // The inverse mid-stage: staging goes back, and canary is asked for again.
+    let third = stage.repository.revert(&second);
+    let status = stage
+        .until_rollout("web", "at the third gate", |status| {
+            status["commit"] == third.as_str() && waits_for_approval(status)
+        })
+        .await;
+    assert_eq!(status["index"], "0");
+    stage.until_values([None, Some("one"), None]).await;
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_not_started_is_deleted_and_going_back_costs_nothing() {
+    let stage = Stage::web(TWO_STAGES).await;
+    let first = stage.repository.head();
+    stage.until_done(&first).await;
+    stage.repository.write("apps/web/rollout.yaml", &format!("{ROLLOUT}  start: Manual\n"));
+    let second = stage.push("two");
+    stage
+        .until_rollout("web", "waiting for a start", |status| {
+            status["commit"] == second.as_str() && reason(status, "Ready") == "WaitingForStart"
+        })
+        .await;
+    stage.until_values([Some("one"); 3]).await;
+    let third = stage.push("one");
+    let status = stage.until_done(&third).await;
+    assert_eq!(reason(&status, "Ready"), "NoChange", "{}", message(&status));
+    assert!(message(&status).contains("nothing to roll out"));
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspension_stops_and_resumes() {
+    let stage = Stage::web(GATED).await;
+    let first = stage.repository.head();
+    stage.until_rollout("web", "at the gate", waits_for_approval).await;
+    stage.repository.write("apps/web/rollout.yaml", &format!("{ROLLOUT}  suspend: true\n"));
+    stage.repository.commit("suspend");
+    let run = fleet("ClusterStagedUpdateRun", &format!("web-{}", first.short()));
+    stage.until(&run, "stopped", |run| run["spec"]["state"] == "Stop").await;
+    let status = stage
+        .until_rollout("web", "suspended", |status| reason(status, "Ready") == "Suspended")
+        .await;
+    assert!(message(&status).contains("set spec.suspend to false in apps/web/rollout.yaml"));
+    stage.push("two");
+    stage.repository.write("apps/web/rollout.yaml", ROLLOUT);
+    stage.repository.write("apps/web/manifests/settings.yaml", &super::stage::config_map("one"));
+    stage.repository.commit("resume");
+    stage.until(&run, "running", |run| run["spec"]["state"] == "Run").await;
+    stage.until_rollout("web", "at the gate again", waits_for_approval).await;
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_cuts_only_on_runs_is_asked_by_one_and_its_answer_is_proved() {
+    let mut stage = Stage::bare(SnapshotMode::OnRun).await;
+    stage.write_web(TWO_STAGES);
+    let first = stage.repository.commit("first");
+    stage.start();
+    let status = stage.until_done(&first).await;
+    assert_eq!(status["index"], "0");
+    stage.until_values([Some("one"); 3]).await;
+    let second = stage.push("two");
+    let status = stage.until_done(&second).await;
+    assert_eq!(status["index"], "1");
+    stage.until_values([Some("two"); 3]).await;
+    let third = stage.push("one");
+    assert_eq!(stage.until_done(&third).await["index"], "0");
+    assert_eq!(stage.count("ClusterResourceSnapshot").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_at_any_phase_changes_nothing() {
+    let mut stage = Stage::web(GATED).await;
+    let first = stage.repository.head();
+    for pause in [5, 20, 60, 150] {
+        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+        stage.restart().await;
+    }
+    let before = stage.until_rollout("web", "at the gate", waits_for_approval).await;
+    let run = fleet("ClusterStagedUpdateRun", &format!("web-{}", first.short()));
+    let uid = stage.get(&run).await.unwrap()["metadata"]["uid"].clone();
+    stage.restart().await;
+    stage.push("two");
+    stage.repository.revert(&stage.repository.head());
+    let after = stage.until_rollout("web", "at the gate", waits_for_approval).await;
+    assert_eq!(before["run"], after["run"]);
+    assert_eq!(stage.get(&run).await.unwrap()["metadata"]["uid"], uid);
+    let runs = stage.count("ClusterStagedUpdateRun").await;
+    assert!(runs <= 3, "{runs} runs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leaves_git_leaves_the_hub_and_a_large_prune_asks() {
+    let stage = Stage::web(TWO_STAGES).await;
+    let extra = |name: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: web}}\n")
+    };
+    for number in 0..8 {
+        let name = format!("extra{number}");
+        stage.repository.write(&format!("apps/web/manifests/{name}.yaml"), &extra(&name));
+    }
+    let second = stage.repository.commit("more");
+    stage.until_done(&second).await;
+    stage.repository.git(&["rm", "-q", "apps/web/manifests/extra0.yaml"]);
+    let third = stage.repository.commit("one less");
+    stage.until_done(&third).await;
+    assert!(stage.get(&key("", "ConfigMap", "web", "extra0")).await.is_none());
+    assert!(stage.get(&key("", "ConfigMap", "web", "extra1")).await.is_some());
+
+    for number in 1..8 {
+        stage.repository.git(&["rm", "-q", &format!("apps/web/manifests/extra{number}.yaml")]);
+    }
+    let fourth = stage.repository.commit("all gone");
+    let status =
+        stage.until_rollout("web", "asking", |status| reason(status, "Ready") == "PruneHeld").await;
+    assert!(message(&status).contains("would delete 7 of"), "{}", message(&status));
+    assert!(stage.get(&key("", "ConfigMap", "web", "extra1")).await.is_some());
+    let rollout = key("gitops.tidegate.dev", "Rollout", "default", "web");
+    let allow =
+        json!({"metadata": {"annotations": {"gitops.tidegate.dev/allow-prune": fourth.as_str()}}});
+    stage.patch(&rollout, allow).await;
+    stage.until_done(&fourth).await;
+    assert!(stage.get(&key("", "ConfigMap", "web", "extra1")).await.is_none());
+}

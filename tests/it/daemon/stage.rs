@@ -1,0 +1,289 @@
+//! A hub, three members, an engine, a repository, and a daemon that can be stopped and started.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::SignedDuration;
+use kube::Client;
+use serde_json::{Value, json};
+use tidegate::{
+    api::crd,
+    apiserver::{ApiServer, Options as ServerOptions},
+    config,
+    daemon::{self, FirstPolicy, Source},
+    engine::{self, Members, SnapshotMode},
+    hub::{Hub, HubError},
+    model::{CommitId, ObjectKey},
+};
+use tokio::{task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::repository::TestRepository;
+
+/// How long a test waits for anything: only ever reached by a failure.
+const PATIENCE: Duration = Duration::from_secs(60);
+pub const PLACEMENT: &str = "placement.kubernetes-fleet.io";
+
+pub struct Stage {
+    pub hub: Hub,
+    pub members: BTreeMap<String, Hub>,
+    pub repository: TestRepository,
+    daemon: Option<(JoinHandle<()>, CancellationToken)>,
+    engine: CancellationToken,
+    pub first_policy: FirstPolicy,
+    _servers: Vec<ApiServer>,
+}
+
+pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey {
+        group: group.into(),
+        kind: kind.into(),
+        namespace: namespace.into(),
+        name: name.into(),
+    }
+}
+
+pub fn fleet(kind: &str, name: &str) -> ObjectKey {
+    key(PLACEMENT, kind, "", name)
+}
+
+async fn server(definitions: &[Value]) -> (ApiServer, Hub) {
+    let server = ApiServer::open(ServerOptions::default()).await.unwrap();
+    let hub = Hub::new(Client::new(server.clone(), "default"));
+    for definition in definitions {
+        hub.create_object(definition, "test").await.unwrap();
+    }
+    (server, hub)
+}
+
+pub const ROLLOUT: &str = "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec:\n  manifests: ./manifests\n  placementName: web\n  strategyName: slow\n";
+pub const PLACEMENT_FILE: &str = "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterResourcePlacement\nmetadata: {name: web}\nspec:\n  resourceSelectors: [{group: '', version: v1, kind: Namespace, name: web}]\n  policy: {placementType: PickAll}\n  strategy: {type: External}\n";
+pub const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n";
+pub const TWO_STAGES: &str = "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterStagedUpdateStrategy\nmetadata: {name: slow}\nspec:\n  stages:\n  - {name: staging, labelSelector: {matchLabels: {environment: staging}}}\n  - {name: canary, labelSelector: {matchLabels: {environment: canary}}, sortingLabelKey: order}\n";
+/// Canary waits for an approval.
+pub const GATED: &str = "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterStagedUpdateStrategy\nmetadata: {name: slow}\nspec:\n  stages:\n  - {name: staging, labelSelector: {matchLabels: {environment: staging}}}\n  - name: canary\n    labelSelector: {matchLabels: {environment: canary}}\n    beforeStageTasks: [{type: Approval}]\n";
+
+pub fn config_map(value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings, namespace: web}}\ndata: {{key: {value}}}\n"
+    )
+}
+
+impl Stage {
+    /// Everything but the daemon; the repository is empty.
+    pub async fn bare(mode: SnapshotMode) -> Self {
+        if std::env::var_os("RUST_LOG").is_some() {
+            let filter = tracing_subscriber::EnvFilter::from_default_env();
+            let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        }
+        let all = crd::all();
+        let (hub_server, hub) = server(&all).await;
+        let anchors: Vec<Value> = all
+            .iter()
+            .filter(|definition| definition["spec"]["names"]["kind"] == "AppliedWork")
+            .cloned()
+            .collect();
+        let registry = Members::new();
+        let mut stage = Self {
+            hub,
+            members: BTreeMap::new(),
+            repository: TestRepository::new(),
+            daemon: None,
+            engine: CancellationToken::new(),
+            first_policy: FirstPolicy::FirstCommit,
+            _servers: vec![hub_server],
+        };
+        for (name, environment, order) in
+            [("member1", "canary", "2"), ("member2", "staging", "0"), ("member3", "canary", "1")]
+        {
+            let (member_server, member) = server(&anchors).await;
+            registry.insert(name, member.client().clone());
+            stage.members.insert(name.to_owned(), member);
+            stage._servers.push(member_server);
+            let cluster = json!({"apiVersion": "cluster.kubernetes-fleet.io/v1beta1", "kind": "MemberCluster",
+                "metadata": {"name": name, "labels": {"environment": environment, "order": order}},
+                "spec": {"identity": {"kind": "ServiceAccount", "name": name, "namespace": "fleet-system"}}});
+            stage.hub.create_object(&cluster, "test").await.unwrap();
+        }
+        let options = engine::Options { snapshot_mode: mode, ..engine::Options::default() };
+        let run = engine::run(stage.hub.client().clone(), registry, options, stage.engine.clone());
+        tokio::spawn(async move { run.await.unwrap() });
+        stage
+    }
+
+    /// A Rollout `web` with this strategy, pushed, and a running daemon.
+    pub async fn web(strategy: &str) -> Self {
+        let mut stage = Self::bare(SnapshotMode::Both).await;
+        stage.write_web(strategy);
+        stage.repository.commit("first");
+        stage.start();
+        stage
+    }
+
+    pub fn write_web(&self, strategy: &str) {
+        self.repository
+            .write("apps/web/rollout.yaml", ROLLOUT)
+            .write("apps/web/placement.yaml", PLACEMENT_FILE)
+            .write("apps/web/manifests/namespace.yaml", NAMESPACE)
+            .write("apps/web/manifests/settings.yaml", &config_map("one"))
+            .write("strategies/slow.yaml", strategy);
+    }
+
+    pub fn start(&mut self) {
+        let path = self.repository.path().display().to_string();
+        self.start_on(&path);
+    }
+
+    pub fn start_on(&mut self, path: &str) {
+        let mut settings = config::Repository::new(path);
+        settings.interval = "1s".parse().unwrap();
+        let mirrors = self.repository.path().with_file_name("mirrors");
+        let source = Source::new(&settings, &mirrors, self.first_policy.clone()).unwrap();
+        let stop = CancellationToken::new();
+        let options = daemon::Options {
+            patience: SignedDuration::from_secs(2),
+            ..daemon::Options::default()
+        };
+        let run = daemon::run(self.hub.client().clone(), vec![source], options, stop.clone());
+        self.daemon = Some((tokio::spawn(async move { run.await.unwrap() }), stop));
+    }
+
+    pub async fn stop(&mut self) {
+        if let Some((daemon, stop)) = self.daemon.take() {
+            stop.cancel();
+            daemon.await.unwrap();
+        }
+    }
+
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.start();
+    }
+
+    /// Pushes another value of the ConfigMap.
+    pub fn push(&self, value: &str) -> CommitId {
+        self.repository.write("apps/web/manifests/settings.yaml", &config_map(value));
+        self.repository.commit(&format!("value {value}"))
+    }
+
+    pub async fn get(&self, key: &ObjectKey) -> Option<Value> {
+        match self.hub.get_object(key).await {
+            Ok(found) => found,
+            Err(HubError::UnknownKind { .. }) => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub async fn until(
+        &self,
+        key: &ObjectKey,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.get(key).await;
+            if let Some(object) = &found
+                && wanted(object)
+            {
+                return object.clone();
+            }
+            if Instant::now() > deadline {
+                let found = serde_json::to_string_pretty(&found).unwrap_or_default();
+                let runs = self.list("ClusterStagedUpdateRun").await;
+                let runs = serde_json::to_string_pretty(&runs).unwrap_or_default();
+                panic!("{key} is not {what}:\n{found}\n{runs}");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub async fn until_rollout(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let rollout = key("gitops.tidegate.dev", "Rollout", "default", name);
+        self.until(&rollout, what, |object| wanted(&object["status"])).await["status"].clone()
+    }
+
+    /// Waits until the Rollout has released this commit, and everything is done.
+    pub async fn until_done(&self, commit: &CommitId) -> Value {
+        self.until_rollout("web", &format!("done with {commit}"), |status| {
+            status["commit"] == commit.as_str() && is(status, "Ready", "True")
+        })
+        .await
+    }
+
+    pub async fn list(&self, kind: &str) -> Vec<Value> {
+        let resource = self.hub.locate_any(PLACEMENT, kind).await.unwrap();
+        self.hub.list_objects(&resource, None, None).await.unwrap()
+    }
+
+    pub async fn count(&self, kind: &str) -> usize {
+        self.list(kind).await.len()
+    }
+
+    pub async fn values(&self) -> Vec<Option<String>> {
+        let settings = key("", "ConfigMap", "web", "settings");
+        let mut values = Vec::new();
+        for member in self.members.values() {
+            let object = member.get_object(&settings).await.unwrap();
+            values.push(object.map(|object| object["data"]["key"].as_str().unwrap().to_owned()));
+        }
+        values
+    }
+
+    pub async fn until_values(&self, wanted: [Option<&str>; 3]) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let values = self.values().await;
+            if values.iter().map(Option::as_deref).eq(wanted) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "members have {values:?}, not {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub async fn patch(&self, key: &ObjectKey, patch: Value) {
+        let resource = self.hub.locate_any(&key.group, &key.kind).await.unwrap();
+        self.hub.merge_object(&resource, key, &patch, "test").await.unwrap();
+    }
+
+    /// Returns a commit's Approval document.
+    pub fn approval(commit: &CommitId, stage: &str, rollout: &str) -> String {
+        format!(
+            "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Approval\nmetadata: {{name: {stage}}}\nspec:\n  rollout: {rollout}\n  commit: {commit}\n  stage: {stage}\n  task: BeforeStage\n  decision: Approve\n"
+        )
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.engine.cancel();
+        if let Some((_, stop)) = &self.daemon {
+            stop.cancel();
+        }
+    }
+}
+
+pub fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+pub fn is(status: &Value, kind: &str, wanted: &str) -> bool {
+    condition(status, kind).is_some_and(|condition| condition["status"] == wanted)
+}
+
+pub fn reason<'a>(status: &'a Value, kind: &str) -> &'a str {
+    condition(status, kind).and_then(|c| c["reason"].as_str()).unwrap_or_default()
+}
+
+pub fn message(status: &Value) -> &str {
+    status["message"].as_str().unwrap_or_default()
+}
+
+pub fn waits_for_approval(status: &Value) -> bool {
+    reason(status, "Ready") == "WaitingForApproval"
+}
