@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::Value;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     builtin::{self, ResourceDefinition, convert},
@@ -28,6 +29,8 @@ pub(super) struct Resource {
     pub settled_at: u64,
     /// Whether the definition is going away, so that nothing new may be made.
     pub is_terminating: bool,
+    /// Cancelled when another definition takes over, or none: watches end and clients come back.
+    pub ended: CancellationToken,
 }
 
 /// Everything that is served. Never changes; the next one replaces it.
@@ -56,6 +59,8 @@ struct Custom {
     spec: Value,
     definitions: Vec<ResourceDefinition>,
     is_terminating: bool,
+    /// Dropped with the rest, which cancels it.
+    ended: DropGuard,
 }
 
 /// The resources that are served now, and the way to change them.
@@ -113,32 +118,37 @@ impl Registry {
         let is_terminating = object::is_deleting(crd);
         let mut custom = self.custom.write().unwrap_or_else(PoisonError::into_inner);
         let spec = crd.get("spec").cloned().unwrap_or_default();
-        match custom.get_mut(name) {
+        let replaced = match custom.get_mut(name) {
             // A new status or label makes no other resource, and compiling schemas takes its time.
             Some(known) if known.spec == spec => {
                 if known.is_terminating == is_terminating {
                     return;
                 }
                 known.is_terminating = is_terminating;
+                None
             }
             _ => {
                 let definitions = builtin::from_crd(crd).unwrap_or_else(|errors| {
                     tracing::warn!(name, ?errors, "a stored definition is faulty");
                     Vec::new()
                 });
+                let ended = CancellationToken::new().drop_guard();
                 custom.insert(
                     name.to_owned(),
-                    Custom { revision, spec, definitions, is_terminating },
-                );
+                    Custom { revision, spec, definitions, is_terminating, ended },
+                )
             }
-        }
+        };
         self.serve(&custom);
+        // Watches of the old end when the new is there to come back to.
+        drop(replaced);
     }
 
     fn undefine(&self, name: &str) {
         let mut custom = self.custom.write().unwrap_or_else(PoisonError::into_inner);
-        custom.remove(name);
+        let removed = custom.remove(name);
         self.serve(&custom);
+        drop(removed);
     }
 
     fn serve(&self, custom: &BTreeMap<String, Custom>) {
@@ -151,17 +161,24 @@ impl Served {
     fn of(builtin: &[ResourceDefinition], custom: &BTreeMap<String, Custom>) -> Served {
         let mut served = Served::default();
         for definition in builtin {
-            served.add(definition, 0, false);
+            served.add(definition, 0, false, CancellationToken::new());
         }
         for custom in custom.values() {
             for definition in &custom.definitions {
-                served.add(definition, custom.revision, custom.is_terminating);
+                let ended = custom.ended.token().clone();
+                served.add(definition, custom.revision, custom.is_terminating, ended);
             }
         }
         served
     }
 
-    fn add(&mut self, definition: &ResourceDefinition, settled_at: u64, is_terminating: bool) {
+    fn add(
+        &mut self,
+        definition: &ResourceDefinition,
+        settled_at: u64,
+        is_terminating: bool,
+        ended: CancellationToken,
+    ) {
         let definition = definition.clone();
         let id =
             ResourceId { group: definition.stored_as.0.clone(), plural: definition.plural.clone() };
@@ -169,7 +186,7 @@ impl Served {
         let versions = self.resources.entry(definition.group.clone()).or_default();
         versions.entry(definition.version.clone()).or_default().insert(
             definition.plural.clone(),
-            Arc::new(Resource { definition, id: Arc::new(id), settled_at, is_terminating }),
+            Arc::new(Resource { definition, id: Arc::new(id), settled_at, is_terminating, ended }),
         );
     }
 

@@ -92,6 +92,7 @@ impl Call {
             object::set(&mut object, field, Value::Null);
         }
         let warnings = self.drop_unknown(&mut object, duplicates, options.validation, origin)?;
+        admission::check_types(definition, &object).map_err(Failure::bad_request)?;
         object::set(&mut object, "uid", Uuid::new_v4().to_string().into());
         object::set(&mut object, "creationTimestamp", object::time(now).into());
         if self.resource.counts_generations() {
@@ -127,6 +128,7 @@ impl Call {
         let Decoded { value: mut new, duplicates } = new;
         self.check_uid(old, &new)?;
         let warnings = self.drop_unknown(&mut new, &duplicates, options.validation, origin)?;
+        admission::check_types(definition, &new).map_err(Failure::bad_request)?;
         for field in SERVER_METADATA {
             object::copy(&mut new, old, field);
         }

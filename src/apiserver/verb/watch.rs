@@ -144,9 +144,14 @@ impl Watcher {
                     return Some(error_event(self.position, outrun));
                 }
             }
-            let stop = self.server.stop.clone();
+            let (stop, ended) = (self.server.stop.clone(), self.resource.ended.clone());
             tokio::select! {
                 () = rung => {}
+                () = ended.cancelled() => {
+                    self.is_over = true;
+                    // What happened until the definition changed is told to the end.
+                    return self.news().ok().filter(|piece| !piece.is_empty()).map(Bytes::from);
+                }
                 () = stop.cancelled() => return None,
                 () = tokio::time::sleep_until(self.ends_at) => {
                     self.is_over = true;

@@ -1,4 +1,11 @@
 //! The API server, as clients of Kubernetes see it.
 
 mod client;
+mod crash;
 mod crd_rules;
+mod kubectl;
+mod listen;
+mod page;
+mod request;
+mod runtime;
+mod served;

@@ -1,0 +1,59 @@
+//! TLS, the token, and the end of a listener.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Config,
+    api::{ListParams, WatchParams},
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+use super::served::{Served, TOKEN};
+
+fn client(served: &Served, token: &str) -> Client {
+    let mut config = Config::new(served.address.parse().unwrap());
+    let certificate = CertificateDer::from_pem_slice(served.authority.as_bytes()).unwrap();
+    config.root_cert = Some(vec![certificate.to_vec()]);
+    config.auth_info.token = Some(token.to_owned().into());
+    Client::try_from(config).unwrap()
+}
+
+#[tokio::test]
+async fn only_the_token_opens_the_door() {
+    let served = Served::start().await;
+    let namespaces: Api<Namespace> = Api::all(client(&served, TOKEN));
+    assert_eq!(namespaces.list(&ListParams::default()).await.unwrap().items.len(), 2);
+    let stranger = client(&served, "another");
+    let refused =
+        Api::<Namespace>::all(stranger.clone()).list(&ListParams::default()).await.unwrap_err();
+    let kube::Error::Api(status) = refused else { panic!("{refused:?}") };
+    assert_eq!(
+        (status.code, status.reason.as_str(), status.message.as_str()),
+        (401, "Unauthorized", "Unauthorized")
+    );
+    assert_eq!(stranger.apiserver_version().await.unwrap().major, "1");
+    let unknown = Config::new(served.address.parse().unwrap());
+    let untrusted = Client::try_from(unknown).unwrap().apiserver_version().await;
+    assert!(untrusted.is_err(), "nobody else signed the certificate");
+}
+
+#[tokio::test]
+async fn watches_end_with_the_listener() {
+    let mut served = Served::start().await;
+    let namespaces: Api<Namespace> = Api::all(client(&served, TOKEN));
+    let mut events = namespaces.watch(&WatchParams::default(), "0").await.unwrap().boxed();
+    assert!(events.try_next().await.unwrap().is_some());
+    assert!(events.try_next().await.unwrap().is_some());
+    let ended = served.end();
+    assert!(events.try_next().await.unwrap().is_none());
+    drop((events, namespaces));
+    tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap().unwrap();
+    // The server itself goes on without it.
+    let within = Client::new(served.server.clone(), "default");
+    assert_eq!(
+        Api::<Namespace>::all(within).list(&ListParams::default()).await.unwrap().items.len(),
+        2
+    );
+}
