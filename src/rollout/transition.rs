@@ -39,22 +39,17 @@ pub fn transitions(before: Option<&RunStatus>, after: &RunStatus) -> Vec<Transit
     for kind in [INITIALIZED, PROGRESSING, SUCCEEDED] {
         changed(kind, &before.conditions, &after.conditions, "", Weight::Normal, &mut found);
     }
-    let stages = |status: &RunStatus| -> Vec<StageStatus> {
-        status
-            .stages_status
-            .iter()
-            .flatten()
-            .chain(&status.deletion_stage_status)
-            .cloned()
-            .collect()
-    };
     let unknown = StageStatus::default();
-    let (old, new) = (stages(before), stages(after));
-    for stage in &new {
-        let old = old.iter().find(|old| old.stage_name == stage.stage_name).unwrap_or(&unknown);
+    for stage in stages(after) {
+        let mut old = stages(before);
+        let old = old.find(|old| old.stage_name == stage.stage_name).unwrap_or(&unknown);
         stage_transitions(old, stage, &mut found);
     }
     found
+}
+
+fn stages(status: &RunStatus) -> impl Iterator<Item = &StageStatus> {
+    status.stages_status.iter().flatten().chain(&status.deletion_stage_status)
 }
 
 fn stage_transitions(before: &StageStatus, after: &StageStatus, found: &mut Vec<Transition>) {
