@@ -23,9 +23,14 @@ pub struct Commit {
     pub committed: Option<Timestamp>,
     /// The first line of its message.
     pub subject: String,
+    /// The trailers of its message, in order: key and value.
+    pub trailers: Vec<(String, String)>,
     /// Its signature.
     pub evidence: Evidence,
 }
+
+/// More trailers than this are not read.
+const MAX_TRAILERS: usize = 100;
 
 impl Repository {
     /// Reads a commit.
@@ -64,6 +69,12 @@ impl Repository {
                 .ok()
                 .and_then(|time| Timestamp::from_second(time.seconds).ok()),
             subject: decoded.message().title.to_string(),
+            trailers: decoded.message().body().map_or_else(Vec::new, |body| {
+                let pair = |trailer: gix::objs::commit::message::body::TrailerRef<'_>| {
+                    (trailer.token.to_string(), trailer.value.to_string())
+                };
+                body.trailers().take(MAX_TRAILERS).map(pair).collect()
+            }),
             evidence,
         })
     }

@@ -28,14 +28,20 @@ pub enum Class {
         /// The branches that it has, a few of them.
         known: Vec<String>,
     },
+    /// What was named cannot be the name of a branch.
+    BadRef,
     /// The server wants other credentials.
     Refused,
+    /// The server's certificate is of no authority that is trusted here.
+    Untrusted,
     /// The server cannot be reached, or does not answer in time. Passes by itself.
     Unreachable,
     /// An object that should be there is not, or cannot be read.
     Damaged,
     /// More than the limits allow.
     TooLarge,
+    /// More commits at once than are walked.
+    TooManyCommits,
     /// A commit that was named is not in the repository.
     NoSuchCommit(CommitId),
     /// The address cannot be used.
@@ -66,7 +72,9 @@ impl GitError {
 impl Hint for GitError {
     fn hint(&self) -> Option<String> {
         Some(match &self.class {
-            Class::NotThere => "check the path or URL".to_owned(),
+            Class::NotThere => {
+                "check the path or URL; servers also say so of what a token may not see".to_owned()
+            }
             Class::NotARepository => {
                 "name the folder that holds `.git`, or a bare repository".to_owned()
             }
@@ -77,13 +85,15 @@ impl Hint for GitError {
             Class::NoSuchRef { known } => {
                 format!("name another with --ref; there is {}", known.join(", "))
             }
+            Class::BadRef => "name a branch, such as main, or a full reference".to_owned(),
+            Class::Untrusted => "give the certificate of its authority with --ca-file".to_owned(),
             Class::Refused => {
                 "give a token that may read the repository with --token-file".to_owned()
             }
             Class::Damaged => "run `git fsck` in the repository".to_owned(),
             Class::TooLarge => "follow a folder of it with --path".to_owned(),
             Class::BadAddress => "use a path, file:// or https://".to_owned(),
-            Class::Unreachable | Class::NoSuchCommit(_) => return None,
+            Class::Unreachable | Class::NoSuchCommit(_) | Class::TooManyCommits => return None,
         })
     }
 }

@@ -5,6 +5,8 @@
 
 pub mod commit;
 pub mod error;
+pub mod history;
+pub mod mirror;
 pub mod remote;
 pub mod repository;
 pub mod tree;
@@ -12,6 +14,7 @@ pub mod watch;
 
 pub use commit::Commit;
 pub use error::{Class, GitError};
+pub use history::Relation;
 pub use remote::Remote;
-pub use repository::{Poll, Relation, Repository};
+pub use repository::{Poll, Repository};
 pub use tree::{File, Limits};

@@ -51,6 +51,9 @@ impl Remote {
             if rest.split('/').next().unwrap_or_default().contains('@') {
                 return bad("credentials do not belong into a URL; use a token file");
             }
+            if rest.contains(['?', '#']) {
+                return bad("a repository's URL has no query and no fragment");
+            }
             if https.is_none() && !matches!(host(rest).as_str(), "127.0.0.1" | "localhost") {
                 return bad("http:// would send everything in clear text");
             }
@@ -97,12 +100,15 @@ impl Remote {
 
 /// Returns the address without what could be a password.
 fn redacted(address: &str) -> String {
-    match address
-        .split_once("://")
-        .and_then(|(scheme, rest)| rest.split_once('@').map(|(_, rest)| (scheme, rest)))
-    {
-        Some((scheme, rest)) => format!("{scheme}://***@{rest}"),
-        None => address.chars().take(200).collect(),
+    let address: String = address.chars().take(200).collect();
+    let (scheme, rest) = match address.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), address.as_str()),
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((_, rest)) => format!("{scheme}***@{rest}"),
+        None => format!("{scheme}{rest}"),
     }
 }
 
@@ -127,7 +133,15 @@ mod tests {
         ] {
             assert_eq!(read(bad).unwrap_err().class, Class::BadAddress, "{bad}");
         }
-        let error = read("https://user:hunter2@example.com/x").unwrap_err().to_string();
-        assert!(!error.contains("hunter2"), "{error}");
+        for secret in [
+            "https://user:hunter2@example.com/x",
+            "https://user:p@hunter2@example.com/x",
+            "https://example.com/x?token=hunter2",
+            "ssh://user:hunter2@example.com/x",
+            "user:hunter2@example.com:x",
+        ] {
+            let error = read(secret).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! `Approval` documents, and whether they open a gate.
 
+use std::{fmt::Display, str::FromStr};
+
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{refusal::Refusal, ssh::Signer};
 use crate::model::{CommitId, Digest};
@@ -27,7 +28,7 @@ pub struct Approval {
 }
 
 /// Where a gate stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
     /// Before the stage.
     BeforeStage,
@@ -36,12 +37,36 @@ pub enum Task {
 }
 
 /// Yes or no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Yes.
     Approve,
     /// No: whatever else is said, the gate stays shut.
     Reject,
+}
+
+impl FromStr for Task {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "BeforeStage" => Ok(Self::BeforeStage),
+            "AfterStage" => Ok(Self::AfterStage),
+            _ => Err("expected BeforeStage or AfterStage"),
+        }
+    }
+}
+
+impl FromStr for Decision {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "Approve" => Ok(Self::Approve),
+            "Reject" => Ok(Self::Reject),
+            _ => Err("expected Approve or Reject"),
+        }
+    }
 }
 
 /// The document is not an approval.
@@ -52,30 +77,9 @@ pub struct InvalidApproval {
     pub problem: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Document {
-    #[allow(dead_code)]
-    api_version: String,
-    #[allow(dead_code)]
-    kind: String,
-    #[allow(dead_code)]
-    #[serde(default)]
-    metadata: Value,
-    spec: Spec,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Spec {
-    rollout: String,
-    commit: CommitId,
-    stage: String,
-    task: Task,
-    decision: Decision,
-    plan: Option<Digest>,
-    expires: Option<Timestamp>,
-}
+/// What an approval is written as.
+const API_VERSION: &str = "gitops.tidegate.dev/v1alpha1";
+const KIND: &str = "Approval";
 
 impl Approval {
     /// Reads a document of kind `Approval`. A field that is not known is refused: it could be a condition that its author
@@ -84,10 +88,95 @@ impl Approval {
     /// # Errors
     /// When a field is missing, unknown or cannot be.
     pub fn read(document: &Value) -> Result<Self, InvalidApproval> {
-        let document: Document = Document::deserialize(document)
-            .map_err(|error| InvalidApproval { problem: error.to_string() })?;
-        let Spec { rollout, commit, stage, task, decision, plan, expires } = document.spec;
-        Ok(Self { rollout, commit, stage, task, decision, plan, expires })
+        let mut reader = Reader { problems: Vec::new() };
+        reader.constant(document, "apiVersion", API_VERSION);
+        reader.constant(document, "kind", KIND);
+        reader.known(document, "", &["apiVersion", "kind", "metadata", "spec"]);
+        let empty = Value::Object(Map::new());
+        let spec = match document.get("spec") {
+            Some(spec @ Value::Object(_)) => spec,
+            _ => {
+                reader.problem("spec", "is missing or no map");
+                &empty
+            }
+        };
+        reader.known(spec, "spec.", &FIELDS);
+        let rollout = reader.required(spec, "rollout", text);
+        let commit = reader.required(spec, "commit", CommitId::from_str);
+        let stage = reader.required(spec, "stage", text);
+        let task = reader.required(spec, "task", Task::from_str);
+        let decision = reader.required(spec, "decision", Decision::from_str);
+        let plan = reader.optional(spec, "plan", Digest::from_str);
+        let expires = reader.optional(spec, "expires", Timestamp::from_str);
+        match (rollout, commit, stage, task, decision) {
+            (Some(rollout), Some(commit), Some(stage), Some(task), Some(decision))
+                if reader.problems.is_empty() =>
+            {
+                Ok(Self { rollout, commit, stage, task, decision, plan, expires })
+            }
+            _ => Err(InvalidApproval { problem: reader.problems.join("; ") }),
+        }
+    }
+}
+
+const FIELDS: [&str; 7] = ["rollout", "commit", "stage", "task", "decision", "plan", "expires"];
+
+fn text(text: &str) -> Result<String, &'static str> {
+    match text.is_empty() {
+        true => Err("it is empty"),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// Collects everything that is wrong, so that a person mends it at once.
+struct Reader {
+    problems: Vec<String>,
+}
+
+impl Reader {
+    fn problem(&mut self, field: &str, what: impl Display) {
+        self.problems.push(format!("{field}: {what}"));
+    }
+
+    fn constant(&mut self, document: &Value, field: &str, want: &str) {
+        if document.get(field).and_then(Value::as_str) != Some(want) {
+            self.problem(field, format!("is not `{want}`"));
+        }
+    }
+
+    fn known(&mut self, map: &Value, prefix: &str, known: &[&str]) {
+        let fields = map.as_object().into_iter().flat_map(Map::keys);
+        for field in fields.filter(|field| !known.contains(&field.as_str())).take(5) {
+            let shown: String = field.chars().take(80).collect();
+            self.problem(&format!("{prefix}{shown}"), "is no field of an Approval");
+        }
+    }
+
+    fn required<T, E: Display>(
+        &mut self,
+        spec: &Value,
+        field: &str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if spec.get(field).is_none_or(Value::is_null) {
+            self.problem(&format!("spec.{field}"), "is missing");
+        }
+        self.optional(spec, field, read)
+    }
+
+    fn optional<T, E: Display>(
+        &mut self,
+        spec: &Value,
+        field: &str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = spec.get(field).filter(|value| !value.is_null())?;
+        match value.as_str().map(read) {
+            Some(Ok(value)) => return Some(value),
+            Some(Err(error)) => self.problem(&format!("spec.{field}"), error),
+            None => self.problem(&format!("spec.{field}"), "is no text"),
+        }
+        None
     }
 }
 
@@ -169,10 +258,13 @@ fn check(
         let task = if approval.task == Task::BeforeStage { "before" } else { "after" };
         return Err(Refusal::UnknownTask { stage: stage.clone(), task });
     }
-    if let (Some(found), Some(wanted)) = (&approval.plan, &gate.plan)
-        && found != wanted
-    {
-        return Err(Refusal::OtherPlan { found: found.to_string(), wanted: wanted.to_string() });
+    if let Some(found) = &approval.plan {
+        let found = found.to_string();
+        match &gate.plan {
+            Some(wanted) if wanted.to_string() == found => {}
+            Some(wanted) => return Err(Refusal::OtherPlan { found, wanted: wanted.to_string() }),
+            None => return Err(Refusal::PlanUnknown { found }),
+        }
     }
     if let Some(expires) = approval.expires.filter(|expires| *expires <= now) {
         return Err(Refusal::Expired { expires });
@@ -262,18 +354,43 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_that_cannot_be_compared_opens_nothing() {
+        let mut document = document();
+        document["spec"]["plan"] = json!(Digest::of(b"plan").as_str());
+        let approval = Approval::read(&document).unwrap();
+        let gate = Gate { plan: None, ..gate() };
+        let verdict = judge(&approval, Ok(signer()), &gate, None, Timestamp::UNIX_EPOCH);
+        assert!(matches!(verdict, Verdict::Refused(Refusal::PlanUnknown { .. })), "{verdict:?}");
+    }
+
+    #[test]
     fn what_is_not_known_is_refused() {
-        for (field, value) in [
-            ("unless", json!("Friday")),
-            ("decision", json!("Maybe")),
-            ("commit", json!("3f2a91c0")),
+        for (pointer, value, want) in [
+            ("/spec/unless", json!("Friday"), "spec.unless: is no field of an Approval"),
+            ("/spec/decision", json!("Maybe"), "spec.decision: expected Approve or Reject"),
+            ("/spec/commit", json!("3f2a91c0"), "spec.commit: `3f2a91c0` is not a full commit id"),
+            ("/spec/stage", json!(7), "spec.stage: is no text"),
+            ("/spec/stage", json!(null), "spec.stage: is missing"),
+            ("/spec/expires", json!("soon"), "spec.expires: "),
+            ("/status", json!({}), "status: is no field of an Approval"),
+            ("/apiVersion", json!("v1"), "apiVersion: is not `gitops.tidegate.dev/v1alpha1`"),
+            ("/spec", json!("web"), "spec: is missing or no map"),
         ] {
             let mut document = document();
-            document["spec"][field] = value;
-            assert!(
-                Approval::read(&document).unwrap_err().to_string().contains("not an Approval"),
-                "{field}"
-            );
+            let (parent, field) = pointer.rsplit_once('/').unwrap();
+            document.pointer_mut(parent).unwrap()[field] = value;
+            let error = Approval::read(&document).unwrap_err().to_string();
+            assert!(error.contains(want), "{pointer}: {error}");
+        }
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let mut document = document();
+        document["spec"] = json!({"rollout": "web", "task": "Sometime", "decision": "Maybe"});
+        let error = Approval::read(&document).unwrap_err().to_string();
+        for field in ["spec.commit", "spec.stage", "spec.task", "spec.decision"] {
+            assert!(error.contains(field), "{error}");
         }
     }
 }

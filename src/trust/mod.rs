@@ -6,9 +6,11 @@
 
 pub mod allowed_signers;
 pub mod approval;
+mod certificate;
 pub mod evidence;
 pub mod refusal;
 pub mod ssh;
+pub mod trailer;
 
 pub use allowed_signers::{AllowedSigners, InvalidSigners};
 pub use approval::{Approval, Decision, Gate, InvalidApproval, Task, Verdict, judge};

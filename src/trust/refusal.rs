@@ -103,6 +103,12 @@ pub enum Refusal {
         /// Which runs.
         wanted: String,
     },
+    /// For a plan, and the run has none to compare.
+    #[error("the approval is for plan {found}, and the run's plan is not known")]
+    PlanUnknown {
+        /// Which it names.
+        found: String,
+    },
     /// Counted already.
     #[error("the approval was used already, for run `{run}`")]
     AlreadyUsed {
@@ -129,6 +135,7 @@ impl Refusal {
             Self::UnknownTask { .. } => "ApprovalUnknownTask",
             Self::Expired { .. } => "ApprovalExpired",
             Self::OtherPlan { .. } => "ApprovalOtherPlan",
+            Self::PlanUnknown { .. } => "ApprovalPlanUnknown",
             Self::AlreadyUsed { .. } => "ApprovalAlreadyUsed",
         }
     }

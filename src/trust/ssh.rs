@@ -8,10 +8,11 @@ use ssh_encoding::{
     Decode,
     base64::{Base64, Encoding},
 };
-use ssh_key::{Certificate, EcdsaCurve, HashAlg, SshSig, public::KeyData};
+use ssh_key::{EcdsaCurve, HashAlg, SshSig, public::KeyData};
 
 use super::{
     allowed_signers::{AllowedSigners, Entry, matches_list},
+    certificate::Certificate,
     evidence::Evidence,
     refusal::Refusal,
 };
@@ -55,10 +56,19 @@ pub fn verify(
     let fingerprint = signature.key.fingerprint(HashAlg::Sha256).to_string();
     let signed = SshSig::signed_data(GIT_NAMESPACE, signature.hash, payload)
         .map_err(|error| Refusal::Unreadable { reason: error.to_string() })?;
-    check(&signature, &signed).map_err(|wrong| match wrong {
+    let wrong = |wrong| match wrong {
         Wrong::Unsupported(format) => Refusal::UnsupportedFormat { format },
         Wrong::Mathematics => Refusal::BadSignature { fingerprint: fingerprint.clone() },
-    })?;
+    };
+    let Parsed { key, algorithm, signature: bytes, .. } = &signature;
+    check(key, algorithm, bytes, &signed).map_err(wrong)?;
+    if let Some(certificate) = &signature.certificate {
+        if let Some(flaw) = certificate.flaw() {
+            return Err(Refusal::Unreadable { reason: flaw.to_owned() });
+        }
+        let Certificate { authority, algorithm, signature, signed, .. } = certificate;
+        check(authority, algorithm, signature, signed).map_err(wrong)?;
+    }
     attribute(&signature, signers, first_seen, fingerprint)
 }
 
@@ -74,10 +84,11 @@ fn attribute(
         if !entry.namespaces.as_deref().is_none_or(|list| matches_list(list, GIT_NAMESPACE)) {
             continue;
         }
-        let Some(principal) = principal(entry, signature, first_seen) else { continue };
+        let Some(principal) = principal(entry, signature) else { continue };
         let early = entry.valid_after.is_some_and(|after| first_seen < after);
         let late = entry.valid_before.is_some_and(|before| before <= first_seen);
-        if early || late {
+        let lapsed = signature.certificate.as_ref().is_some_and(|c| !c.is_valid_at(first_seen));
+        if early || late || lapsed {
             expired = Some(principal);
             continue;
         }
@@ -89,25 +100,18 @@ fn attribute(
     })
 }
 
-fn principal(entry: &Entry, signature: &Parsed, first_seen: Timestamp) -> Option<String> {
+/// Returns whose key it is if a line is about it: the line's principals, or the principal of the certificate that the line
+/// allows.
+fn principal(entry: &Entry, signature: &Parsed) -> Option<String> {
     match &signature.certificate {
         None => (!entry.cert_authority && entry.key.key_data() == &signature.key)
             .then(|| entry.principals.clone()),
         Some(certificate) => {
-            let ours = entry.cert_authority && entry.key.key_data() == certificate.signature_key();
-            let at = u64::try_from(first_seen.as_second()).ok()?;
-            let authority = entry.key.fingerprint(HashAlg::Sha256);
-            if !ours
-                || !certificate.cert_type().is_user()
-                || certificate.validate_at(at, [&authority]).is_err()
-            {
+            if !entry.cert_authority || entry.key.key_data() != &certificate.authority {
                 return None;
             }
-            certificate
-                .valid_principals()
-                .iter()
-                .find(|name| matches_list(&entry.principals, name))
-                .cloned()
+            let allowed = |name: &&String| matches_list(&entry.principals, name);
+            certificate.principals.iter().find(allowed).cloned()
         }
     }
 }
@@ -159,14 +163,10 @@ impl Parsed {
         if !blob.is_empty() {
             return Err("security keys are not supported".into());
         }
-        // A certificate carries its key; ssh-key's own type cannot hold one here.
         let kind = String::decode(&mut key_blob.as_slice())?;
-        let (key, certificate) = if kind.ends_with("-cert-v01@openssh.com") {
-            // ssh-key cannot hold a certificate that is valid for ever; such a one is refused as unreadable.
-            let certificate = Certificate::from_bytes(&key_blob).map_err(|error| {
-                format!("its certificate cannot be read, or has no end of validity: {error}")
-            })?;
-            (certificate.public_key().clone(), Some(certificate))
+        let (key, certificate) = if Certificate::is_kind(&kind) {
+            let certificate = Certificate::read(&key_blob)?;
+            (certificate.key.clone(), Some(certificate))
         } else {
             (KeyData::decode(&mut key_blob.as_slice())?, None)
         };
@@ -179,10 +179,10 @@ enum Wrong {
     Mathematics,
 }
 
-fn check(parsed: &Parsed, message: &[u8]) -> Result<(), Wrong> {
-    let verified = match (&parsed.key, parsed.algorithm.as_str()) {
+fn check(key: &KeyData, algorithm: &str, signature: &[u8], message: &[u8]) -> Result<(), Wrong> {
+    let verified = match (key, algorithm) {
         (KeyData::Ed25519(key), "ssh-ed25519") => {
-            maths::UnparsedPublicKey::new(&maths::ED25519, key.0).verify(message, &parsed.signature)
+            maths::UnparsedPublicKey::new(&maths::ED25519, key.0).verify(message, signature)
         }
         (KeyData::Ecdsa(key), algorithm) => {
             let (name, width, scheme): (_, _, &'static maths::EcdsaVerificationAlgorithm) =
@@ -200,18 +200,18 @@ fn check(parsed: &Parsed, message: &[u8]) -> Result<(), Wrong> {
             if algorithm != name {
                 return Err(Wrong::Unsupported(algorithm.to_owned()));
             }
-            let fixed = fixed_width(&parsed.signature, width).ok_or(Wrong::Mathematics)?;
+            let fixed = fixed_width(signature, width).ok_or(Wrong::Mathematics)?;
             maths::UnparsedPublicKey::new(scheme, key.as_ref()).verify(message, &fixed)
         }
         (KeyData::Rsa(key), "rsa-sha2-256" | "rsa-sha2-512") => {
             let (n, e) = (key.n.as_positive_bytes(), key.e.as_positive_bytes());
             let (Some(n), Some(e)) = (n, e) else { return Err(Wrong::Mathematics) };
-            let scheme = if parsed.algorithm == "rsa-sha2-512" {
+            let scheme = if algorithm == "rsa-sha2-512" {
                 &maths::RSA_PKCS1_2048_8192_SHA512
             } else {
                 &maths::RSA_PKCS1_2048_8192_SHA256
             };
-            maths::RsaPublicKeyComponents { n, e }.verify(scheme, message, &parsed.signature)
+            maths::RsaPublicKeyComponents { n, e }.verify(scheme, message, signature)
         }
         (_, algorithm) => return Err(Wrong::Unsupported(algorithm.to_owned())),
     };

@@ -25,6 +25,36 @@ fn a_tip_is_told_once() {
 }
 
 #[test]
+fn the_head_and_full_names_are_followed_too() {
+    let test = TestRepository::new();
+    for name in ["HEAD", "refs/heads/main"] {
+        assert_eq!(follow(&test.path(), name).poll(None).unwrap_err().class, Class::Empty);
+    }
+    let first = test.write("a", "1").commit("first");
+    test.git(&["tag", "-a", "-m", "annotated", "v1"]);
+    for name in ["HEAD", "refs/heads/main", "refs/tags/v1"] {
+        assert_eq!(follow(&test.path(), name).poll(None).unwrap(), Poll::Tip(first.clone()));
+    }
+}
+
+#[test]
+fn a_repository_that_vanishes_and_returns_is_read_again() {
+    let test = TestRepository::new();
+    let first = test.write("a", "1").commit("first");
+    let followed = follow(&test.path(), "main");
+    assert_eq!(followed.poll(None).unwrap(), Poll::Tip(first.clone()));
+    assert_eq!(followed.poll(Some(&first)).unwrap(), Poll::Unchanged);
+    let aside = test.path().with_extension("aside");
+    fs::rename(test.path(), &aside).unwrap();
+    assert_eq!(followed.poll(Some(&first)).unwrap_err().class, Class::NotThere);
+    fs::rename(&aside, test.path()).unwrap();
+    assert_eq!(followed.poll(Some(&first)).unwrap(), Poll::Unchanged);
+    let second = test.write("a", "2").commit("second");
+    test.git(&["gc", "--quiet", "--prune=now"]);
+    assert_eq!(followed.poll(Some(&first)).unwrap(), Poll::Tip(second));
+}
+
+#[test]
 fn packed_branches_and_bare_repositories_are_read() {
     let test = TestRepository::new();
     let first = test.write("a", "1").commit("first");
@@ -59,6 +89,34 @@ fn ranges_have_every_commit_and_rewrites_are_noticed() {
     assert_eq!(followed.relation(&merge, &first).unwrap(), Relation::Behind);
     assert_eq!(followed.relation(&second, &side).unwrap(), Relation::Diverged);
     assert_eq!(followed.relation(&first, &first).unwrap(), Relation::Same);
+}
+
+/// Who may approve is judged commit by commit: a child before its parent would be judged by the wrong policy.
+#[test]
+fn every_commit_of_a_range_comes_after_its_parents() {
+    let test = TestRepository::new();
+    let first = test.write("a", "1").commit("first");
+    let near = test.write("a", "2").commit("near");
+    test.git(&["switch", "--quiet", "-c", "long"]);
+    let far: Vec<_> = (0..3).map(|n| test.write("b", &n.to_string()).commit("far")).collect();
+    test.git(&["switch", "--quiet", "main"]);
+    test.git(&["merge", "--quiet", "--no-ff", "--no-edit", "long"]);
+    let followed = follow(&test.path(), "main");
+    let Relation::Ahead(commits) = followed.relation(&first, &test.head()).unwrap() else {
+        panic!("ahead")
+    };
+    let expected: Vec<_> = [near].into_iter().chain(far).chain([test.head()]).collect();
+    assert_eq!(commits, expected);
+}
+
+#[test]
+fn trailers_of_a_message_are_read() {
+    let test = TestRepository::new();
+    let id = test.write("a", "1").commit("subject\n\nbody\n\nTidegate-Approve: web x\nSee: there");
+    let commit = follow(&test.path(), "main").commit(&id).unwrap();
+    assert_eq!(commit.subject, "subject");
+    let expected = [("Tidegate-Approve", "web x"), ("See", "there")];
+    assert_eq!(commit.trailers, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
 }
 
 #[test]
@@ -113,6 +171,10 @@ fn what_cannot_be_followed_is_said_with_a_hint() {
     let branch = follow(&test.path(), "live").poll(None).unwrap_err();
     assert_eq!(branch.class, Class::NoSuchRef { known: vec!["main".into()] }, "{branch}");
     assert!(branch.hint().unwrap().contains("there is main"));
+    for name in ["no such", "a..b", "main:other", "*", "", "-x/"] {
+        let bad = follow(&test.path(), name).poll(None).unwrap_err();
+        assert_eq!(bad.class, Class::BadRef, "{name}: {bad}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let nothing = follow(&folder.path().join("nothing"), "main").poll(None).unwrap_err();
     assert_eq!(nothing.class, Class::NotThere, "{nothing}");
@@ -124,7 +186,16 @@ fn what_cannot_be_followed_is_said_with_a_hint() {
 async fn a_push_to_a_local_repository_is_told_at_once() {
     let test = TestRepository::new();
     test.write("a", "1").commit("first");
-    let mut watch = Watch::start(&test.path()).expect("can be watched");
+    let beside = |name: &str| test.path().with_file_name(name);
+    let (bare, linked) = (beside("bare.git"), beside("linked"));
+    test.git(&["clone", "--quiet", "--bare", ".", &bare.to_string_lossy()]);
+    test.git(&["remote", "add", "origin", &bare.to_string_lossy()]);
+    test.git(&["worktree", "add", "--quiet", "-b", "side", &linked.to_string_lossy()]);
+    let mut watches = [test.path(), bare, linked].map(|path| Watch::start(&path).expect("watched"));
     test.write("a", "2").commit("second");
-    tokio::time::timeout(crate::support::process::PATIENCE, watch.changed()).await.expect("told");
+    test.git(&["push", "--quiet", "origin", "main"]);
+    for watch in &mut watches {
+        let told = tokio::time::timeout(crate::support::process::PATIENCE, watch.changed());
+        told.await.expect("told");
+    }
 }

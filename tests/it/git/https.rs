@@ -32,11 +32,18 @@ struct Server {
     folder: tempfile::TempDir,
     url: String,
     asked: Arc<AtomicUsize>,
+    /// How many requests brought credentials.
+    trusted: Arc<AtomicUsize>,
     test: TestRepository,
 }
 
 impl Server {
     async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts a server; one that sends everybody on to `redirect`, if that is given.
+    async fn start_with(redirect: Option<String>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -52,16 +59,32 @@ impl Server {
         let url = format!("https://localhost:{}/fleet.git", listener.local_addr().unwrap().port());
         let test = TestRepository::new();
         let asked = Arc::new(AtomicUsize::new(0));
+        let trusted = Arc::new(AtomicUsize::new(0));
         let (root, count) = (test.path(), Arc::clone(&asked));
+        let brought = Arc::clone(&trusted);
         let acceptor = TlsAcceptor::from(Arc::new(config));
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
                 let (acceptor, root, count) = (acceptor.clone(), root.clone(), Arc::clone(&count));
+                let (brought, redirect) = (Arc::clone(&brought), redirect.clone());
                 tokio::spawn(async move {
                     let Ok(tls) = acceptor.accept(socket).await else { return };
-                    let service = service_fn(move |request| {
-                        answer(request, root.clone(), Arc::clone(&count))
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        let credentials = request.headers().contains_key("authorization");
+                        brought.fetch_add(usize::from(credentials), Ordering::SeqCst);
+                        let sent_on = redirect.as_ref().map(|to| {
+                            let tail = request.uri().to_string().replacen("/fleet.git", "", 1);
+                            let moved = Response::builder().status(302);
+                            moved.header("location", format!("{to}{tail}"))
+                        });
+                        let answered = answer(request, root.clone(), Arc::clone(&count));
+                        async move {
+                            match sent_on {
+                                Some(moved) => Ok(moved.body(Full::default()).unwrap()),
+                                None => answered.await,
+                            }
+                        }
                     });
                     let builder =
                         hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
@@ -69,7 +92,7 @@ impl Server {
                 });
             }
         });
-        Self { folder, url, asked, test }
+        Self { folder, url, asked, trusted, test }
     }
 
     fn follow(&self, token: Option<&str>) -> Repository {
@@ -189,5 +212,70 @@ async fn a_server_of_an_unknown_authority_is_not_trusted() {
         Remote::parse(&server.url, Some(server.folder.path().join("token")), None).unwrap();
     let followed = Repository::new(remote, "main", server.folder.path().join("mirror"));
     let error = poll(&followed, None).await.unwrap_err();
+    assert_eq!(error.class, Class::Untrusted, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_is_not_there_is_said_with_those_that_are() {
+    let server = Server::start().await;
+    let follow = || {
+        let mirror = server.folder.path().join("mirror");
+        Repository::new(server.follow(Some("token")).remote().clone(), "live", mirror)
+    };
+    let empty = poll(&follow(), None).await.unwrap_err();
+    assert_eq!(empty.class, Class::Empty, "{empty}");
+    server.test.write("a", "1").commit("first");
+    let missing = poll(&follow(), None).await.unwrap_err();
+    assert_eq!(missing.class, Class::NoSuchRef { known: vec!["main".to_owned()] }, "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_not_there_is_told_from_a_server_that_is_not() {
+    let server = Server::start().await;
+    server.test.write("a", "1").commit("first");
+    let follow = |url: String| {
+        let file = |name| Some(server.folder.path().join(name));
+        let remote = Remote::parse(&url, file("token"), file("ca.pem")).unwrap();
+        Repository::new(remote, "main", server.folder.path().join("mirror"))
+    };
+    fs::rename(server.test.path().join(".git"), server.test.path().join("gone")).unwrap();
+    let error = poll(&follow(server.url.clone()), None).await.unwrap_err();
+    assert_eq!(error.class, Class::NotThere, "{error}");
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let error = poll(&follow(format!("https://localhost:{port}/404.git")), None).await.unwrap_err();
     assert_eq!(error.class, Class::Unreachable, "{error}");
+    assert!(error.is_passing());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_was_lost_is_fetched_again() {
+    let server = Server::start().await;
+    let first = server.test.write("a", "1").commit("first");
+    let followed = server.follow(Some("token"));
+    let mirror = server.folder.path().join("mirror");
+    poll(&followed, None).await.unwrap();
+    // What a process leaves that was killed while it put a fresh mirror in place.
+    fs::rename(&mirror, mirror.with_extension("old")).unwrap();
+    fs::create_dir(mirror.with_extension("new")).unwrap();
+    fs::write(mirror.with_extension("new").join("HEAD"), "half").unwrap();
+    assert_eq!(poll(&followed, Some(first.clone())).await.unwrap(), Poll::Unchanged);
+    assert_eq!(followed.commit(&first).unwrap().subject, "first");
+    assert!(!mirror.with_extension("old").exists() && !mirror.with_extension("new").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_another_sends_us_to_gets_no_token() {
+    let other = Server::start().await;
+    other.test.write("a", "1").commit("first");
+    let server = Server::start_with(Some(other.url.clone())).await;
+    let authority = |server: &Server| fs::read(server.folder.path().join("ca.pem")).unwrap();
+    let both = [authority(&server), authority(&other)].concat();
+    fs::write(server.folder.path().join("ca.pem"), both).unwrap();
+    let error = poll(&server.follow(Some("token")), None).await.unwrap_err();
+    assert_eq!(error.class, Class::Refused, "{error}");
+    assert!(other.asked.load(Ordering::SeqCst) > 0, "it was sent there");
+    assert_eq!(other.trusted.load(Ordering::SeqCst), 0, "without credentials");
 }

@@ -2,6 +2,7 @@
 
 use std::{fs, process::Command};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use tidegate::{
     git::{Remote, Repository},
@@ -110,38 +111,112 @@ fn a_backdated_commit_fools_git_and_not_us() {
     assert_eq!((ours, git), (Err("ApprovalKeyNotValid"), true));
 }
 
+impl Case {
+    /// Certifies the key `alice` with the key `authority`, and signs with the certificate.
+    fn certify(&self, arguments: &[&str]) {
+        let folder = self.test.path().parent().unwrap().to_owned();
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-s"])
+            .arg(folder.join("authority"))
+            .args(["-I", "id"])
+            .args(arguments)
+            .arg(folder.join("alice.pub"))
+            .status();
+        assert!(made.unwrap().success());
+        // Without an agent, ssh-keygen looks for the private key beside the certificate.
+        fs::copy(folder.join("alice"), folder.join("alice-cert")).unwrap();
+        let certificate = folder.join("alice-cert.pub");
+        self.test.git(&["config", "user.signingkey", &certificate.to_string_lossy()]);
+    }
+}
+
+const PERSON: [&str; 2] = ["-n", "alice@example.com"];
+
 #[test]
 fn a_certificate_of_an_authority_counts() {
+    for (authority, person) in [
+        (&["-t", "ed25519"][..], &["-t", "ed25519"][..]),
+        (&["-t", "ecdsa", "-b", "256"], &["-t", "rsa", "-b", "3072"]),
+        (&["-t", "rsa", "-b", "3072"], &["-t", "ecdsa", "-b", "384"]),
+    ] {
+        for validity in [&[][..], &["-V", "+52w"]] {
+            let case = Case::new();
+            let authority = case.key("authority", authority);
+            case.key("alice", person);
+            case.certify(&[&PERSON[..], validity].concat());
+            case.test.write("a", "1").commit_signed("certified");
+            let ours = (Ok("alice@example.com".to_owned()), true);
+            let line = format!("alice@example.com cert-authority {authority}\n");
+            assert_eq!(case.verdicts(&line, Timestamp::now()), ours, "{person:?} {validity:?}");
+            for (line, why) in [
+                (format!("bob@example.com cert-authority {authority}\n"), "other person"),
+                (format!("alice@example.com {authority}\n"), "no authority"),
+            ] {
+                let refused = (Err("ApprovalKeyUnknown"), false);
+                assert_eq!(case.verdicts(&line, Timestamp::now()), refused, "{why}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_certificate_of_another_time_kind_or_authority_does_not() {
+    for (arguments, want, git_says) in [
+        (&["-V", "20200101:20210101"][..], "ApprovalKeyNotValid", false),
+        (&["-V", "20990101:21000101"], "ApprovalKeyNotValid", false),
+        (&["-h"], "ApprovalSignatureUnreadable", false),
+        // Git ignores critical options. One that it does not know forbids everything.
+        (&["-O", "force-command=true"], "ApprovalSignatureUnreadable", true),
+    ] {
+        let case = Case::new();
+        let authority = case.key("authority", &["-t", "ed25519"]);
+        case.key("alice", &["-t", "ed25519"]);
+        case.certify(&[&PERSON[..], arguments].concat());
+        case.test.write("a", "1").commit_signed("certified");
+        let line = format!("alice@example.com cert-authority {authority}\n");
+        assert_eq!(case.verdicts(&line, Timestamp::now()), (Err(want), git_says), "{arguments:?}");
+    }
+    let case = Case::new();
+    case.key("authority", &["-t", "ed25519"]);
+    case.key("alice", &["-t", "ed25519"]);
+    case.certify(&PERSON);
+    case.test.write("a", "1").commit_signed("certified");
+    let stranger = case.key("stranger", &["-t", "ed25519"]);
+    let line = format!("alice@example.com cert-authority {stranger}\n");
+    let refused = (Err("ApprovalKeyUnknown"), false);
+    assert_eq!(case.verdicts(&line, Timestamp::now()), refused);
+}
+
+/// Every byte of a certificate counts: the authority signed them all.
+#[test]
+fn a_changed_byte_of_a_certificate_is_refused() {
     let case = Case::new();
     let authority = case.key("authority", &["-t", "ed25519"]);
     case.key("alice", &["-t", "ed25519"]);
-    let folder = case.test.path().parent().unwrap().to_owned();
-    let made = Command::new("ssh-keygen")
-        .args(["-q", "-s"])
-        .arg(folder.join("authority"))
-        .args(["-I", "id", "-n", "alice@example.com", "-V", "+52w"])
-        .arg(folder.join("alice.pub"))
-        .status();
-    assert!(made.unwrap().success());
-    case.test.git(&["config", "user.signingkey", &folder.join("alice-cert.pub").to_string_lossy()]);
-    let agent = case.test.write("a", "1").command().args(["add", "--all"]).status();
-    assert!(agent.unwrap().success());
-    let signed =
-        case.test.command().args(["commit", "--quiet", "-S", "-m", "certified"]).output().unwrap();
-    if !signed.status.success() {
-        // Signing with a certificate needs the private key beside it, which older OpenSSH does not look for.
-        crate::support::process::say_skipped(
-            "certificates",
-            &String::from_utf8_lossy(&signed.stderr),
-        );
-        return;
-    }
-    let (ours, git) =
-        case.verdicts(&format!("*@example.com cert-authority {authority}\n"), Timestamp::now());
-    assert_eq!((ours, git), (Ok("alice@example.com".to_owned()), true));
-    let (ours, git) =
-        case.verdicts(&format!("*@other.com cert-authority {authority}\n"), Timestamp::now());
-    assert_eq!((ours, git), (Err("ApprovalKeyUnknown"), false));
+    case.certify(&PERSON);
+    case.test.write("a", "1").commit_signed("certified");
+    let repository = Repository::new(Remote::Local(case.test.path()), "main", "unused");
+    let commit = repository.commit(&case.test.head()).unwrap();
+    let Evidence::Ssh { armor, payload } = commit.evidence else { panic!("signed") };
+    let line = format!("*@example.com cert-authority {authority}\n");
+    let signers = AllowedSigners::parse(&line, "f").unwrap();
+    let (begin, end) = ("-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----");
+    let text = String::from_utf8(armor).unwrap();
+    let body: String = text.trim().replace(begin, "").replace(end, "").split_whitespace().collect();
+    let bytes = STANDARD.decode(body).unwrap();
+    let verdict = |bytes: &[u8]| {
+        let armor = format!("{begin}\n{}\n{end}\n", STANDARD.encode(bytes)).into_bytes();
+        ssh::verify(&Evidence::Ssh { armor, payload: payload.clone() }, &signers, Timestamp::now())
+    };
+    assert_eq!(verdict(&bytes).unwrap().principal, "alice@example.com");
+    let accepted: Vec<usize> = (0..bytes.len())
+        .filter(|at| {
+            let mut changed = bytes.clone();
+            changed[*at] ^= 1;
+            verdict(&changed).is_ok()
+        })
+        .collect();
+    assert_eq!(accepted, [0_usize; 0]);
 }
 
 #[test]

@@ -1,0 +1,353 @@
+//! A server's repository: asked once a poll, fetched into a bare mirror when its branch moved.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, TryLockError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use gix::{
+    remote::{Direction, fetch},
+    sec::identity::Account,
+};
+use secrecy::ExposeSecret;
+
+use super::{
+    error::{Class, GitError, chain},
+    remote::Remote,
+    repository::{Repository, commit_id, object_id, options},
+};
+use crate::model::CommitId;
+
+/// One wait for the network may take this long: to connect, for headers, for the next piece of a body.
+const NETWORK_DEADLINE: Duration = Duration::from_secs(30);
+/// A whole fetch may take this long, however eagerly the server goes on sending.
+const FETCH_DEADLINE: Duration = Duration::from_secs(15 * 60);
+/// Every fetch adds a pack, and gix does not repack: a mirror with more than this is fetched anew.
+const MAX_PACKS: usize = 256;
+
+impl Repository {
+    /// Asks where `name` is, and fetches when that is not `known` or the mirror does not have it.
+    pub(super) fn fetch(
+        &self,
+        url: &str,
+        name: &str,
+        known: Option<&CommitId>,
+    ) -> Result<CommitId, GitError> {
+        let _writing = match self.fetching.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let attempt = format!("cannot fetch `{url}`: an earlier fetch is still under way");
+                return Err(GitError::new(Class::Unreachable, attempt));
+            }
+        };
+        let mirror = self.opened_mirror()?;
+        let tip = self.fetch_into(&mirror, url, name, known)?;
+        if known != Some(&tip) && packs(&self.mirror) > MAX_PACKS {
+            drop(mirror);
+            if let Err(error) = self.renew(url, name) {
+                tracing::warn!(%error, "a mirror with many packs could not be made anew");
+            }
+        }
+        Ok(tip)
+    }
+
+    fn fetch_into(
+        &self,
+        repository: &gix::Repository,
+        url: &str,
+        name: &str,
+        known: Option<&CommitId>,
+    ) -> Result<CommitId, GitError> {
+        let attempt = || format!("cannot fetch `{url}`");
+        let remote = remote(repository, url, &format!("+{name}:refs/tidegate/tip"))?;
+        let mut connection =
+            remote.connect(Direction::Fetch).map_err(|error| network(attempt(), &error))?;
+        self.prepare(repository, url, &mut connection)?;
+        let prepared = connection
+            .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())
+            .map_err(|error| network(attempt(), &error))?;
+        let advertised = prepared.ref_map().remote_refs.iter().find_map(|reference| {
+            let (full, target, peeled) = reference.unpack();
+            (full == name).then(|| peeled.or(target).map(gix::hash::oid::to_owned)).flatten()
+        });
+        let Some(tip) = advertised else {
+            return Err(self.no_branch(self.remote_branches(repository, url).unwrap_or_default()));
+        };
+        let tip = commit_id(tip)?;
+        if known == Some(&tip) && repository.has_object(object_id(&tip)?) {
+            return Ok(tip);
+        }
+        let stop = AtomicBool::new(false);
+        within(FETCH_DEADLINE, &stop, || prepared.receive(gix::progress::Discard, &stop))
+            .map_err(|error| network(attempt(), &error))?;
+        Ok(tip)
+    }
+
+    /// Asks which branches there are, for a message.
+    fn remote_branches(
+        &self,
+        repository: &gix::Repository,
+        url: &str,
+    ) -> Result<Vec<String>, GitError> {
+        let attempt = || format!("cannot list the branches of `{url}`");
+        let remote = remote(repository, url, "+refs/heads/*:refs/tidegate/heads/*")?;
+        let mut connection =
+            remote.connect(Direction::Fetch).map_err(|error| network(attempt(), &error))?;
+        self.prepare(repository, url, &mut connection)?;
+        let (found, _) = connection
+            .ref_map(gix::progress::Discard, gix::remote::ref_map::Options::default())
+            .map_err(|error| network(attempt(), &error))?;
+        let names = found.remote_refs.iter().filter_map(|reference| {
+            Some(reference.unpack().0.to_string().strip_prefix("refs/heads/")?.to_owned())
+        });
+        Ok(names.take(10).collect())
+    }
+
+    /// Sets credentials, time limits and authorities for a connection. Credentials are always answered here: gix would ask
+    /// helpers and then the terminal.
+    fn prepare<T>(
+        &self,
+        repository: &gix::Repository,
+        url: &str,
+        connection: &mut gix::remote::Connection<'_, '_, '_, T>,
+    ) -> Result<(), GitError>
+    where
+        T: gix::protocol::transport::client::blocking_io::Transport,
+    {
+        let token = self.remote().token()?;
+        let ours = url.to_owned();
+        connection.set_credentials(move |action| match (action, &token) {
+            (gix::credentials::helper::Action::Get(context), Some(token))
+                if context.url.as_ref().is_some_and(|url| same_server(&url.to_string(), &ours)) =>
+            {
+                let password = token.expose_secret().to_owned();
+                let identity = Account {
+                    username: "x-access-token".into(),
+                    password,
+                    oauth_refresh_token: None,
+                };
+                Ok(Some(gix::credentials::protocol::Outcome { identity, next: context.into() }))
+            }
+            _ => Ok(None),
+        });
+        let hooks = self.transport_options(repository, url)?;
+        connection.set_transport_options(hooks);
+        Ok(())
+    }
+
+    fn transport_options(
+        &self,
+        repository: &gix::Repository,
+        url: &str,
+    ) -> Result<Box<dyn std::any::Any>, GitError> {
+        use gix::protocol::transport::client::blocking_io::http;
+        let attempt = || format!("cannot prepare the connection to `{url}`");
+        let bad = |detail: &str| GitError {
+            class: Class::BadAddress,
+            attempt: attempt(),
+            detail: Some(detail.to_owned()),
+        };
+        let options = repository
+            .transport_options(url, None)
+            .map_err(|error| GitError::because(Class::BadAddress, attempt(), &error))?
+            .ok_or_else(|| bad("not an HTTP address"))?;
+        let mut options =
+            *options.downcast::<http::Options>().map_err(|_| bad("not an HTTP address"))?;
+        let authorities = self.authorities()?;
+        let https_only = url.starts_with("https://");
+        options.backend = Some(Arc::new(Mutex::new(http::reqwest::Options {
+            configure_client: Some(Box::new(move |builder| {
+                let builder = builder
+                    .timeout(NETWORK_DEADLINE)
+                    .https_only(https_only)
+                    .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
+                Ok(if authorities.is_empty() {
+                    builder
+                } else {
+                    builder.tls_certs_merge(authorities.clone())
+                })
+            })),
+            configure_request: None,
+        })));
+        Ok(Box::new(options))
+    }
+
+    fn authorities(&self) -> Result<Vec<reqwest::Certificate>, GitError> {
+        let Remote::Https { ca_file: Some(path), .. } = self.remote() else {
+            return Ok(Vec::new());
+        };
+        let attempt = || format!("cannot read the certificates in `{}`", path.display());
+        let pem = std::fs::read(path)
+            .map_err(|error| GitError::because(Class::BadAddress, attempt(), &error))?;
+        reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|error| GitError::because(Class::BadAddress, attempt(), &error))
+    }
+
+    /// Opens the mirror, making it the first time.
+    fn opened_mirror(&self) -> Result<gix::Repository, GitError> {
+        if !self.mirror.join("HEAD").exists() {
+            drop(self.fresh_mirror()?);
+            self.install()?;
+        }
+        self.open()
+    }
+
+    /// Makes an empty mirror beside the one in use. What a killed process left there is no loss.
+    fn fresh_mirror(&self) -> Result<gix::Repository, GitError> {
+        let fresh = beside(&self.mirror, "new");
+        let attempt = || format!("cannot make a mirror in `{}`", fresh.display());
+        remove(&fresh)
+            .and_then(|()| std::fs::create_dir_all(&fresh))
+            .map_err(|error| GitError::because(Class::NotThere, attempt(), &error))?;
+        gix::ThreadSafeRepository::init_opts(
+            &fresh,
+            gix::create::Kind::Bare,
+            gix::create::Options::default(),
+            options(),
+        )
+        .map(|made| made.to_thread_local())
+        .map_err(|error| GitError::because(Class::Damaged, attempt(), &error))
+    }
+
+    /// Puts the fresh mirror in the place of the one in use. A process that is killed in between finds none, and fetches.
+    fn install(&self) -> Result<(), GitError> {
+        let (fresh, old) = (beside(&self.mirror, "new"), beside(&self.mirror, "old"));
+        let renamed = remove(&old)
+            .and_then(|()| match self.mirror.exists() {
+                true => std::fs::rename(&self.mirror, &old),
+                false => Ok(()),
+            })
+            .and_then(|()| std::fs::rename(&fresh, &self.mirror))
+            .and_then(|()| remove(&old));
+        self.forget();
+        renamed.map_err(|error| {
+            let attempt = format!("cannot put a mirror into `{}`", self.mirror.display());
+            GitError::because(Class::NotThere, attempt, &error)
+        })
+    }
+
+    /// Fetches everything into one pack again.
+    fn renew(&self, url: &str, name: &str) -> Result<(), GitError> {
+        let fresh = self.fresh_mirror()?;
+        self.fetch_into(&fresh, url, name, None)?;
+        drop(fresh);
+        self.install()
+    }
+}
+
+fn remote<'r>(
+    repository: &'r gix::Repository,
+    url: &str,
+    spec: &str,
+) -> Result<gix::Remote<'r>, GitError> {
+    let bad = |error: &(dyn std::error::Error + 'static)| {
+        GitError::because(Class::BadAddress, format!("cannot fetch `{url}`"), error)
+    };
+    repository
+        .remote_at(url)
+        .map_err(|error| bad(&error))?
+        .with_fetch_tags(fetch::Tags::None)
+        .with_refspecs([spec], Direction::Fetch)
+        .map_err(|error| bad(&error))
+}
+
+/// Sets `stop` when `work` is not done in time.
+fn within<T>(deadline: Duration, stop: &AtomicBool, work: impl FnOnce() -> T) -> T {
+    let (done, waiting) = mpsc::channel::<()>();
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            if waiting.recv_timeout(deadline) == Err(mpsc::RecvTimeoutError::Timeout) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+fn packs(mirror: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(mirror.join("objects/pack")) else { return 0 };
+    let is_pack = |path: &Path| path.extension().is_some_and(|extension| extension == "pack");
+    entries.filter_map(Result::ok).filter(|entry| is_pack(&entry.path())).count()
+}
+
+fn beside(mirror: &Path, suffix: &str) -> PathBuf {
+    let name = mirror.file_name().unwrap_or_default().to_string_lossy();
+    mirror.with_file_name(format!("{name}.{suffix}"))
+}
+
+fn remove(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether two URLs have the same scheme, host and port. A server that is redirected to gets no token of ours.
+fn same_server(one: &str, other: &str) -> bool {
+    let parse = |url: &str| gix::url::parse(url).ok();
+    let (Some(one), Some(other)) = (parse(one), parse(other)) else { return false };
+    one.scheme == other.scheme
+        && one.host().is_some()
+        && one.host() == other.host()
+        && one.port_or_default() == other.port_or_default()
+}
+
+fn network(attempt: String, error: &gix::Error) -> GitError {
+    let text = chain(error);
+    let status = |status: &str| text.contains(&format!("HTTP status {status}"));
+    let class = if error.is_unauthenticated()
+        || error.is_permission_denied()
+        || status("401")
+        || status("403")
+    {
+        Class::Refused
+    } else if status("404") || status("410") {
+        Class::NotThere
+    } else if text.contains("invalid peer certificate") {
+        Class::Untrusted
+    } else {
+        Class::Unreachable
+    };
+    GitError { class, attempt, detail: Some(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_for_one_server() {
+        let ours = "https://example.com/fleet.git";
+        for (url, want) in [
+            ("https://example.com/fleet.git", true),
+            ("https://example.com:443/other.git", true),
+            ("http://example.com/fleet.git", false),
+            ("https://example.com:8443/fleet.git", false),
+            ("https://example.org/fleet.git", false),
+            ("https://example.com.evil.org/fleet.git", false),
+            ("nothing", false),
+        ] {
+            assert_eq!(same_server(url, ours), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn work_that_lasts_is_told_to_stop() {
+        let stop = AtomicBool::new(false);
+        within(Duration::from_secs(600), &stop, || ());
+        assert!(!stop.load(Ordering::Relaxed), "done in time");
+        within(Duration::from_millis(1), &stop, || {
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+        });
+    }
+}
