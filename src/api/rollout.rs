@@ -20,6 +20,7 @@ pub struct RolloutSpec {
     #[serde(default)]
     pub manifests: Value,
     /// The placement, in the Rollout's scope.
+    #[serde(default)]
     pub placement_name: String,
     /// The strategy, in the Rollout's scope; or else `stages`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,9 +2,10 @@
 
 use super::{
     definition::{Column, Definition},
-    schema::{Schema, anything, boolean, int32, int64, list, object, root, text, time},
+    schema::{
+        Schema, anything, boolean, int32, int64, list, object, open_object, root, text, time,
+    },
     shared::conditions,
-    strategy,
 };
 use crate::api::kind;
 
@@ -35,7 +36,7 @@ fn schema() -> Schema {
 }
 
 /// Git is where a Rollout is judged, with file and line. The hub takes what can be stored at all, so that the status of
-/// one that makes no sense can say so.
+/// one that makes no sense can say so: nothing is required, and no word or number refused.
 fn spec() -> Schema {
     object([
         (
@@ -45,45 +46,37 @@ fn spec() -> Schema {
                 "Where the content is, relative to the Rollout's file; or an object with path and a renderer.",
             ),
         ),
-        ("placementName", text().chars(1, 253).about("The placement, in the Rollout's scope.")),
-        ("strategyName", text().chars(0, 253).about("The strategy, in the Rollout's scope.")),
-        ("stages", strategy::stages().about("Stages, instead of the name of a strategy.")),
+        ("placementName", text().about("The placement, in the Rollout's scope.")),
+        ("strategyName", text().about("The strategy, in the Rollout's scope.")),
+        (
+            "stages",
+            list(open_object()).about("Stages as a strategy has them, instead of the name of one."),
+        ),
         (
             "start",
-            text()
-                .one_of(["Automatic", "Manual"])
-                .about("Whether runs start by themselves (the default) or wait for a person."),
+            text().about("Automatic (the default): runs start by themselves. Manual: they wait for a person."),
         ),
         (
             "whenSuperseded",
-            text()
-                .one_of(["Stop", "Queue"])
-                .about("Whether a newer commit stops a run (the default) or waits for its end."),
+            text().about("What a newer commit does to a run: Stop it (the default), or Queue behind it."),
         ),
         (
             "rollback",
-            object([("strategyName", text().chars(1, 253).about("The strategy for reverts."))])
+            object([("strategyName", text().about("The strategy for reverts."))])
+                .open()
                 .about("A quicker lane for reverts."),
         ),
         (
             "failure",
             object([
-                (
-                    "progressDeadline",
-                    text().about("How long nothing may move, such as 10m."),
-                ),
-                ("maxStuckClusters", int32().at_least(0).about("How many clusters may be stuck.")),
-                (
-                    "action",
-                    text().one_of(["Stop", "Rollback", "Wait"]).about("What happens then; Stop if left out."),
-                ),
+                ("progressDeadline", text().about("How long nothing may move, such as 10m.")),
+                ("maxStuckClusters", int32().about("How many clusters may be stuck.")),
+                ("action", text().about("What happens then: Stop (the default), Rollback or Wait.")),
             ])
+            .open()
             .about("When a run counts as failed, and what happens then."),
         ),
-        (
-            "history",
-            int32().at_least(1).at_most(100).about("How many runs the status remembers; 10 if left out."),
-        ),
+        ("history", int32().about("How many runs the status remembers, 1 to 100; 10 if left out.")),
         ("suspend", boolean().about("Stops the run, and starts none, until it is false again.")),
     ])
     .open()
@@ -102,7 +95,15 @@ fn status() -> Schema {
         ("revision", text().about("The commit in eight digits.")),
         ("contentDigest", text().about("Digest of the content.")),
         ("index", text().about("The resource snapshot index that was proved to hold the content.")),
+        (
+            "refusedIndex",
+            text().about("The newest index that turned out not to hold the content, while none does."),
+        ),
         ("run", text().about("The staged update run.")),
+        (
+            "plan",
+            text().about("Digest of the run's plan: stages, clusters in order, index, content. What approvers may sign."),
+        ),
         ("stage", text().about("Its stage, such as 2/3 canary.")),
         ("clusters", text().about("How many of its clusters are done, such as 15/100.")),
         (
@@ -152,8 +153,11 @@ fn approvals() -> Schema {
             ("target", text().about("The commit that it approves.")),
             ("stage", text().about("The stage.")),
             ("task", text().about("BeforeStage or AfterStage.")),
+            ("decision", text().about("Approve or Reject.")),
+            ("plan", text().about("The plan that it names, if it names one.")),
+            ("expires", time().about("Not after.")),
             ("by", text().about("Who signed.")),
-            ("state", text().about("Pending, Applied or Refused.")),
+            ("state", text().about("Pending, Applied, Rejected or Refused.")),
             ("reason", text().about("A word for machines.")),
             ("message", text().about("A sentence for people.")),
             ("run", text().about("The run that it was used for, once.")),

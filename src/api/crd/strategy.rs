@@ -43,23 +43,15 @@ fn spec() -> Schema {
     with_stages(text().pattern(WAIT_TIME))
 }
 
-/// Stages as a strategy has them.
-pub(super) fn stages() -> Schema {
-    stages_with(text().pattern(WAIT_TIME))
-}
-
 /// The copy that a run keeps. A Go controller writes `500ms` for `0.5s` there, which the pattern of the specification
 /// would refuse, so this one is without.
 pub(super) fn snapshot() -> Schema {
     with_stages(text())
 }
 
-fn stages_with(wait_time: Schema) -> Schema {
-    list(stage(wait_time)).items_at_most(31).about("In the order of execution.")
-}
-
 fn with_stages(wait_time: Schema) -> Schema {
-    object([("stages", stages_with(wait_time))]).require(["stages"]).about("The stages.")
+    let stages = list(stage(wait_time)).items_at_most(31).about("In the order of execution.");
+    object([("stages", stages)]).require(["stages"]).about("The stages.")
 }
 
 fn stage(wait_time: Schema) -> Schema {

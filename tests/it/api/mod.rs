@@ -4,4 +4,5 @@ mod definitions;
 mod example;
 mod hub;
 mod reference;
+mod rollout;
 mod trace;
