@@ -114,8 +114,7 @@ impl Hub {
         match api.get_opt(bare).await.or_hint(format!("cannot read Rollout `{name}`"), not_there)? {
             Some(rollout) => Ok(rollout),
             None => {
-                let known: Vec<String> =
-                    self.rollouts(true).await?.iter().map(|rollout| full_name(rollout)).collect();
+                let known: Vec<String> = self.rollouts(true).await?.iter().map(full_name).collect();
                 let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
                 Err(hinted(
                     format!("there is no Rollout `{name}` in namespace `{}`", self.namespace),

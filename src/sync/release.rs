@@ -38,7 +38,7 @@ pub fn is_over(run: &Run) -> bool {
 }
 
 /// Returns the runs that this Rollout made.
-pub fn ours<'a>(seen: &'a Seen) -> impl Iterator<Item = &'a Arc<Run>> {
+pub fn ours(seen: &Seen) -> impl Iterator<Item = &Arc<Run>> {
     let key = seen.name.to_string();
     seen.runs.iter().filter(move |run| annotation(run, meta::ROLLOUT) == Some(key.as_str()))
 }

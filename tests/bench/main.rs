@@ -3,7 +3,7 @@
 //! `cargo bench` runs everything, `cargo bench -- NAME…` the parts whose names contain one of the words. Times are wall
 //! clock, medians over several rounds. Figures marked *recorded* were measured elsewhere once (docs/explanation/speed.md
 //! says where and how) and stand beside ours only for scale.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod commits;
 mod fleet;
@@ -13,12 +13,14 @@ mod startup;
 
 use std::time::Duration;
 
+type Part = fn(&tokio::runtime::Runtime);
+
 fn main() {
     // Cargo passes `--bench`; what is left are names.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let parts: [(&str, fn(&tokio::runtime::Runtime)); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("startup", |runtime| runtime.block_on(startup::measure())),
         ("noop-100", |runtime| runtime.block_on(runs::hundred_noop_clusters())),
         ("tutorial", |runtime| runtime.block_on(runs::tutorial_with_ten_seconds())),

@@ -51,7 +51,7 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
             let mirrors = folder.0.join("mirrors");
             follow::start(
                 fleet.hub(),
-                &[followed.clone()],
+                std::slice::from_ref(&followed),
                 &mirrors,
                 &FirstPolicy::FirstCommit,
                 stop.clone(),
