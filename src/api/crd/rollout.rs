@@ -124,6 +124,7 @@ fn source() -> Schema {
     object([
         ("repository", text().about("The repository, without credentials.")),
         ("ref", text().about("The branch.")),
+        ("folder", text().about("The followed folder of it; absent for all of it.")),
         ("path", text().about("The Rollout's file.")),
         ("commit", text().about("The newest commit that was accepted.")),
         ("policyCommit", text().about("The commit whose policy is in force.")),

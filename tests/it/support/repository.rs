@@ -104,7 +104,7 @@ impl TestRepository {
         }
         self.git(&["config", "gpg.format", "ssh"]);
         self.git(&["config", "user.signingkey", &key.to_string_lossy()]);
-        let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+        let public = fs::read_to_string(format!("{}.pub", key.display())).unwrap();
         format!("{name} namespaces=\"git\" {}\n", public.trim())
     }
 
