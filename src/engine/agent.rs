@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Foreign changes of applied objects come in bursts: one pass looks at them all.
-const GATHERING: Duration = Duration::from_millis(50);
+const GATHERING: Duration = Duration::from_millis(100);
 
 /// What is known of one member.
 pub(super) struct Agent {

@@ -10,7 +10,7 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, PartialObjectMeta},
-    core::GroupVersionKind,
+    core::{GroupVersionKind, ObjectMeta},
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Event},
@@ -35,6 +35,10 @@ use crate::{
 
 /// How many lists are read at the same time.
 const LISTS_AT_ONCE: usize = 16;
+/// Changes come in bursts: one look is for them all.
+const GATHERING: Duration = Duration::from_millis(5);
+/// Watches of many kinds begin at the same time.
+const GATHERING_FIRST: Duration = Duration::from_millis(300);
 
 fn served(resource: &Resource) -> Served {
     Served { api: resource.api.clone(), namespaced: resource.namespaced }
@@ -49,20 +53,25 @@ fn is_content(selector: &ResourceSelector) -> bool {
         )
 }
 
-async fn catalog(ctx: &Context, placement: &Placement) -> Result<Catalog, HubError> {
+async fn catalog(ctx: &Context, placement: &Placement) -> Result<Catalog, EngineError> {
     let mut catalog = Catalog::default();
     for selector in &placement.spec.resource_selectors {
         let gvk = GroupVersionKind::gvk(&selector.group, &selector.version, &selector.kind);
         match ctx.hub.locate(&gvk).await {
             Ok(resource) => catalog.named.push(served(&resource)),
             Err(HubError::UnknownKind { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     let namespaced = placement.metadata.namespace.is_some();
     if !namespaced && placement.spec.resource_selectors.iter().any(is_content) {
         let all = ctx.hub.resources().await?;
-        catalog.all = all.iter().filter(|resource| resource.watchable).map(served).collect();
+        // Content that cannot be seen must not look as if it were gone.
+        if let Some(group) = all.missing.iter().find(|group| placeable(group, "")) {
+            return Err(EngineError::Awaited(format!("the API server of group `{group}`")));
+        }
+        let listed = all.resources.iter().filter(|resource| resource.watchable);
+        catalog.all = listed.map(served).collect();
     }
     Ok(catalog)
 }
@@ -172,7 +181,7 @@ pub(super) async fn keep(ctx: Arc<Context>, queue: Arc<Queue<Key>>, stop: Cancel
 }
 
 /// Returns the resources that placements select, by a text that names each.
-async fn wanted(ctx: &Context) -> Result<BTreeMap<String, ApiResource>, HubError> {
+async fn wanted(ctx: &Context) -> Result<BTreeMap<String, ApiResource>, EngineError> {
     let mut wanted = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for placement in ctx.placements.all() {
@@ -192,25 +201,26 @@ async fn wanted(ctx: &Context) -> Result<BTreeMap<String, ApiResource>, HubError
 }
 
 async fn watch(ctx: Arc<Context>, resource: ApiResource, queue: Arc<Queue<Key>>) {
-    let add = |namespace: Option<&str>, name: Option<&str>| {
+    let touched = |meta: &ObjectMeta| {
+        let name = meta.name.as_deref().unwrap_or_default();
         for placement in ctx.placements.all() {
-            if name.is_none_or(|name| touches(&placement, &resource, namespace, name)) {
-                queue.add_after(Key::of(&placement.metadata), Duration::from_millis(5));
+            if touches(&placement, &resource, meta.namespace.as_deref(), name) {
+                queue.add_after(Key::of(&placement.metadata), GATHERING);
             }
         }
     };
     let api: Api<PartialObjectMeta<DynamicObject>> =
         Api::all_with(ctx.hub.client().clone(), &resource);
     let mut events = watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
-    let mut first = true;
     loop {
         match events.try_next().await {
-            Ok(Some(Event::Apply(object) | Event::Delete(object))) => {
-                let meta = &object.metadata;
-                add(meta.namespace.as_deref(), Some(meta.name.as_deref().unwrap_or_default()));
+            Ok(Some(Event::Apply(object) | Event::Delete(object))) => touched(&object.metadata),
+            // What happened before the watch stood, or while it was broken, is not known.
+            Ok(Some(Event::InitDone)) => {
+                for placement in ctx.placements.all() {
+                    queue.add_after(Key::of(&placement.metadata), GATHERING_FIRST);
+                }
             }
-            // What happened while the watch was broken is not known.
-            Ok(Some(Event::InitDone)) if !std::mem::take(&mut first) => add(None, None),
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(error) => tracing::debug!(kind = resource.kind, %error, "watch broke"),
@@ -227,7 +237,7 @@ async fn watch_definitions(ctx: Arc<Context>, changed: Arc<Notify>, queue: Arc<Q
     let mut events = watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
     loop {
         match events.try_next().await {
-            Ok(Some(Event::Apply(_) | Event::Delete(_))) => {
+            Ok(Some(Event::Apply(_) | Event::Delete(_) | Event::InitDone)) => {
                 ctx.hub.forget_resources();
                 changed.notify_one();
                 for placement in ctx.placements.all() {

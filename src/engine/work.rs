@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, stream};
+use jiff::Timestamp;
 use kube::core::{GroupVersionKind, ObjectMeta};
 use serde_json::{Value, json};
 
@@ -11,7 +12,9 @@ use crate::{
     api::{
         AppliedWork, Work, kind, meta,
         placement::ApplyStrategy,
-        work::{AppliedResource, AppliedWorkSpec, AppliedWorkStatus, WorkResourceIdentifier},
+        work::{
+            AppliedResource, AppliedWorkSpec, AppliedWorkStatus, WorkResourceIdentifier, WorkStatus,
+        },
     },
     hub::{Apply, Delete, HubError, Resource},
     model::{ObjectKey, Scope},
@@ -26,9 +29,10 @@ use crate::{
 
 /// How many objects of a wave are applied at the same time.
 const WIDTH: usize = 16;
-/// What failed is tried again so often.
-const RETRY: Duration = Duration::from_secs(3);
-/// What is not available yet is looked at again so often, beside every change.
+/// What failed is tried again first so soon, then ever more rarely.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(300);
+/// A deletion is looked at again so often, beside every change.
 const LINGER: Duration = Duration::from_secs(30);
 /// A write that met somebody else's is decided anew so often.
 const ATTEMPTS: usize = 5;
@@ -98,13 +102,17 @@ pub(super) async fn reconcile(
         ctx.works.merge_status(&key, &status).await?;
     }
     record(&agent, &held, applied).await?;
-    let failed = outcomes.iter().any(|outcome| outcome.result.is_err());
-    let waiting = told.conditions.iter().any(|held| held.status != "True");
-    Ok(match (failed, waiting) {
-        (true, _) => Again::After(RETRY),
-        (false, true) => Again::After(LINGER),
-        (false, false) => Again::No,
-    })
+    Ok(again(&told, ctx.now()))
+}
+
+/// Returns when to look at a work again: after a quarter of the time that it has not been well.
+fn again(status: &WorkStatus, now: Timestamp) -> Again {
+    let unwell = status.conditions.iter().filter(|held| held.status != "True");
+    let Some(since) = unwell.map(|held| held.last_transition_time.0).min() else {
+        return Again::No;
+    };
+    let unwell = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    Again::After((unwell / 4).clamp(FIRST_RETRY, LAST_RETRY))
 }
 
 /// Deletes the AppliedWork of a work that goes, with everything it owns, and lets the work go when it is gone.
@@ -294,10 +302,15 @@ async fn bring(
         };
         match written {
             Ok(object) => return Ok(object),
-            // Somebody else was faster, or the namespace is not there.
+            // Somebody else was faster.
             Err(error @ (HubError::Stale { .. } | HubError::AlreadyExists { .. })) => {
                 last = Some(error);
             }
+            Err(HubError::NotFound { .. }) if live.is_none() && resource.namespaced => {
+                let why = format!("namespaces \"{}\" not found", key.namespace);
+                return Err(Failure::Refused(Refusal::new("ManifestApplyFailed", why)));
+            }
+            Err(error @ HubError::NotFound { .. }) => last = Some(error),
             Err(error) => return Err(error.into()),
         }
     }

@@ -37,6 +37,15 @@ struct Served {
     all: Option<Arc<[Resource]>>,
 }
 
+/// Everything that the server serves.
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    /// Every resource at its group's preferred version, and what only other versions have.
+    pub resources: Arc<[Resource]>,
+    /// Groups whose own server did not answer: what they have is not known.
+    pub missing: Vec<String>,
+}
+
 impl Discovery {
     fn served(&self) -> MutexGuard<'_, Served> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
@@ -83,25 +92,27 @@ impl Hub {
         Err(HubError::UnknownKind { api_version: group.to_owned(), kind: kind.to_owned() })
     }
 
-    /// Returns every resource at its group's preferred version, and what only other versions have. Asks the server once,
-    /// until [`Hub::forget_resources`].
+    /// Returns everything that the server serves. Asks the server once, until [`Hub::forget_resources`], if all answers
+    /// come.
     ///
     /// # Errors
-    /// When the server does not answer. Groups whose own server is away are left out.
-    pub async fn resources(&self) -> Result<Arc<[Resource]>, HubError> {
+    /// When the server does not answer.
+    pub async fn resources(&self) -> Result<Inventory, HubError> {
         let known = self.discovery.served().all.clone();
-        if let Some(known) = known {
-            return Ok(known);
+        if let Some(resources) = known {
+            return Ok(Inventory { resources, missing: Vec::new() });
         }
-        let all: Arc<[Resource]> = self.discover_all().await?.into();
-        self.discovery.served().all = Some(all.clone());
-        Ok(all)
+        let inventory = self.discover_all().await?;
+        if inventory.missing.is_empty() {
+            self.discovery.served().all = Some(inventory.resources.clone());
+        }
+        Ok(inventory)
     }
 
-    async fn discover_all(&self) -> Result<Vec<Resource>, HubError> {
+    async fn discover_all(&self) -> Result<Inventory, HubError> {
         self.discover_groups().await?;
         let groups = self.discovery.served().groups.clone();
-        let mut all: Vec<Resource> = Vec::new();
+        let (mut all, mut missing): (Vec<Resource>, Vec<String>) = Default::default();
         for (group, versions) in groups {
             let first = all.len();
             for version in versions {
@@ -110,6 +121,7 @@ impl Hub {
                     Err(error) if group.is_empty() => return Err(error),
                     Err(error) => {
                         tracing::warn!(%group, %version, %error, "group version not discovered");
+                        missing.push(group.clone());
                         continue;
                     }
                 };
@@ -120,7 +132,7 @@ impl Hub {
                 }
             }
         }
-        Ok(all)
+        Ok(Inventory { resources: all.into(), missing })
     }
 
     /// Forgets what was learnt: CustomResourceDefinitions changed.

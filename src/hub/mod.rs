@@ -11,7 +11,7 @@ pub mod object;
 pub mod typed;
 
 pub use connect::{Connection, connect};
-pub use discovery::Resource;
+pub use discovery::{Inventory, Resource};
 pub use error::{FieldConflict, HubError, Recovery};
 pub use object::{Apply, Delete};
 

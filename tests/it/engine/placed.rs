@@ -127,3 +127,30 @@ async fn a_cluster_that_leaves_keeps_what_it_has() {
     assert_eq!(list(&world.hub, PLACEMENT, "ClusterResourceBinding", None).await.len(), 0);
     assert_eq!(world.values().await, [Some("value1".to_owned())]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_waits_for_its_namespace() {
+    let world = one_member().await;
+    let spec = json!({"resourceSelectors": [{"group": "", "version": "v1", "kind": "ConfigMap", "name": "test-cm"}]});
+    world
+        .create(json!({"apiVersion": format!("{PLACEMENT}/v1beta1"), "kind": "ResourcePlacement", "metadata": {"name": "web", "namespace": "test-namespace"}, "spec": spec}))
+        .await;
+    let placement = key(PLACEMENT, "ResourcePlacement", "test-namespace", "web");
+    let told = world
+        .until(&placement, "refused", |object| {
+            object.pointer("/status/placementStatuses/0/failedPlacements").is_some()
+        })
+        .await;
+    let failed = &told["status"]["placementStatuses"][0]["failedPlacements"][0]["condition"];
+    assert_eq!(failed["reason"], "ManifestApplyFailed");
+    assert_eq!(
+        failed["message"],
+        "Failed to apply the manifest (error: namespaces \"test-namespace\" not found)"
+    );
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "test-namespace"}});
+    world.members["member1"].create_object(&namespace, "somebody").await.unwrap();
+    let available = "ResourcePlacementAvailable";
+    world.until(&placement, "available", |object| is(object, available, "True")).await;
+    world.until_values(&[Some("value1")]).await;
+}
