@@ -158,7 +158,11 @@ async fn prune(hub: &Hub, key: &ObjectKey) -> Result<(), HubError> {
     match hub.delete_object(key, &Delete { uid, foreground: false }).await {
         // Somebody made another of that name: that one is not ours.
         Err(HubError::Stale { .. }) => Ok(()),
-        other => other,
+        Err(error) => Err(error),
+        Ok(()) => {
+            tracing::info!(object = %key, "deleted: it is no longer in Git");
+            Ok(())
+        }
     }
 }
 

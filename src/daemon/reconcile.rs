@@ -77,15 +77,19 @@ impl Daemon {
         let namespace = rollout.metadata.namespace.clone().unwrap_or_default();
         let name = rollout.metadata.name.clone().unwrap_or_default();
         let own = ObjectName { namespace: namespace.clone(), name: name.clone() };
-        let in_git = self.sources.iter().any(|source| {
-            source.checkout().is_some_and(|checkout| checkout.survey.places.contains_key(&own))
-        });
         let marked = rollout.metadata.annotations.as_ref().and_then(|a| a.get(meta::ROLLOUT));
-        if in_git || namespace != self.namespace || marked.is_some_and(|key| key.contains('/')) {
-            own
-        } else {
-            ObjectName { namespace: String::new(), name }
-        }
+        let cluster = match marked {
+            Some(key) => !key.contains('/'),
+            // Not ours yet: whoever made it by hand had no other place for one of the cluster.
+            None => namespace == self.namespace && !self.in_git(&own),
+        };
+        if cluster { ObjectName { namespace: String::new(), name } } else { own }
+    }
+
+    fn in_git(&self, name: &ObjectName) -> bool {
+        self.sources.iter().any(|source| {
+            source.checkout().is_some_and(|checkout| checkout.survey.places.contains_key(name))
+        })
     }
 
     /// Returns where a Rollout is kept on the hub.
@@ -134,6 +138,10 @@ impl Daemon {
     async fn gather(&self, name: &ObjectName, now: Timestamp) -> Option<Seen> {
         let hub_key = self.hub_key(name);
         let rollout = self.world.rollouts.get(&hub_key);
+        // A Rollout of the cluster is kept in our namespace; it has no second life as one of that namespace.
+        if rollout.as_ref().is_some_and(|rollout| self.git_name(rollout) != *name) {
+            return None;
+        }
         let source = self.source(name, rollout.as_deref())?;
         let checkout = source.checkout();
         let git = self.git(name, source, checkout.as_deref(), rollout.as_deref(), now).await;
@@ -269,7 +277,11 @@ impl Daemon {
         Some(json!({
             "apiVersion": kind::ROLLOUT.api_version(),
             "kind": kind::ROLLOUT.name,
-            "metadata": {"name": name.name, "namespace": key.scope.namespace()},
+            "metadata": {
+                "name": name.name,
+                "namespace": key.scope.namespace(),
+                "annotations": {meta::ROLLOUT: name.to_string()},
+            },
             "spec": spec,
         }))
     }

@@ -24,6 +24,7 @@ pub fn rollout(wanted: &Wanted, namespace: &str) -> Value {
     if wanted.name.namespace.is_empty() {
         object["metadata"]["namespace"] = namespace.into();
     }
+    annotate(&mut object, meta::ROLLOUT, &wanted.name.to_string());
     object
 }
 

@@ -188,10 +188,11 @@ impl Stage {
                 return object.clone();
             }
             if Instant::now() > deadline {
-                let found = serde_json::to_string_pretty(&found).unwrap_or_default();
-                let runs = self.list("ClusterStagedUpdateRun").await;
-                let runs = serde_json::to_string_pretty(&runs).unwrap_or_default();
-                panic!("{key} is not {what}:\n{found}\n{runs}");
+                let found = found.map(|mut found| {
+                    found["metadata"]["managedFields"].take();
+                    serde_json::to_string_pretty(&found).unwrap_or_default()
+                });
+                panic!("{key} is not {what}:\n{}", found.unwrap_or_default());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
