@@ -218,7 +218,12 @@ const STEPS: &[Step] = &[
     ),
     ("create -f generated.yaml", true, &["configmap/gen-"]),
     ("delete widget w", true, &["widget.example.com \"w\" deleted"]),
-    ("delete configmap cm -n shop --dry-run=server", true, &["deleted (server dry run)"]),
+    // Newer ones say from where in between.
+    (
+        "delete configmap cm -n shop --dry-run=server",
+        true,
+        &["configmap \"cm\" deleted", "(server dry run)"],
+    ),
     ("get configmap cm -n shop -o name", true, &["configmap/cm"]),
     (
         "delete deployment,service --all -n shop",
