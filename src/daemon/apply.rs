@@ -146,12 +146,8 @@ async fn prune(hub: &Hub, key: &ObjectKey) -> Result<(), HubError> {
         Ok(None) | Err(HubError::UnknownKind { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let managers = held.pointer("/metadata/managedFields").and_then(Value::as_array);
-    let ours = managers
-        .into_iter()
-        .flatten()
-        .any(|entry| entry.get("manager").and_then(Value::as_str) == Some(meta::GITOPS_MANAGER));
-    if !ours {
+    if !is_ours(&held) {
+        tracing::info!(object = %key, "left alone: it is no longer in Git, and others have taken it over");
         return Ok(());
     }
     let uid = held.pointer("/metadata/uid").and_then(Value::as_str);
@@ -166,6 +162,17 @@ async fn prune(hub: &Hub, key: &ObjectKey) -> Result<(), HubError> {
     }
 }
 
+/// Returns whether an object of the inventory is still ours. One that sets no field has no manager, whoever applied it.
+fn is_ours(object: &Value) -> bool {
+    let managers = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    managers.is_none_or(|managers| {
+        managers.is_empty()
+            || managers.iter().any(|entry| {
+                entry.get("manager").and_then(Value::as_str) == Some(meta::GITOPS_MANAGER)
+            })
+    })
+}
+
 fn failure(error: &HubError, place: &str) -> Failure {
     let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
     let retried = match error {
@@ -178,4 +185,24 @@ fn failure(error: &HubError, place: &str) -> Failure {
         _ => reason::APPLY_FAILED,
     };
     Failure { reason, message: format!("{place}: {error}{hint}"), retried }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_others_have_taken_over_is_not_ours() {
+        for (managers, ours) in [
+            (json!(null), true),
+            (json!([]), true),
+            (json!([{"manager": "tidegate"}, {"manager": "kubectl"}]), true),
+            (json!([{"manager": "kubectl"}]), false),
+        ] {
+            let object = json!({"metadata": {"managedFields": managers}});
+            assert_eq!(is_ours(&object), ours, "{object}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! Commits to runs.
 
+use serde_json::json;
 use tidegate::engine::SnapshotMode;
 
 use super::stage::{
-    GATED, ROLLOUT, Stage, TWO_STAGES, fleet, is, message, reason, waits_for_approval,
+    GATED, ROLLOUT, Stage, TWO_STAGES, fleet, is, key, message, reason, waits_for_approval,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,4 +162,38 @@ async fn a_restart_at_any_phase_changes_nothing() {
     assert_eq!(stage.get(&run).await.unwrap()["metadata"]["uid"], uid);
     let runs = stage.count("ClusterStagedUpdateRun").await;
     assert!(runs <= 3, "{runs} runs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leaves_git_leaves_the_hub_and_a_large_prune_asks() {
+    let stage = Stage::web(TWO_STAGES).await;
+    let extra = |name: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: web}}\n")
+    };
+    for number in 0..8 {
+        let name = format!("extra{number}");
+        stage.repository.write(&format!("apps/web/manifests/{name}.yaml"), &extra(&name));
+    }
+    let second = stage.repository.commit("more");
+    stage.until_done(&second).await;
+    stage.repository.git(&["rm", "-q", "apps/web/manifests/extra0.yaml"]);
+    let third = stage.repository.commit("one less");
+    stage.until_done(&third).await;
+    assert!(stage.get(&key("", "ConfigMap", "web", "extra0")).await.is_none());
+    assert!(stage.get(&key("", "ConfigMap", "web", "extra1")).await.is_some());
+
+    for number in 1..8 {
+        stage.repository.git(&["rm", "-q", &format!("apps/web/manifests/extra{number}.yaml")]);
+    }
+    let fourth = stage.repository.commit("all gone");
+    let status =
+        stage.until_rollout("web", "asking", |status| reason(status, "Ready") == "PruneHeld").await;
+    assert!(message(&status).contains("would delete 7 of"), "{}", message(&status));
+    assert!(stage.get(&key("", "ConfigMap", "web", "extra1")).await.is_some());
+    let rollout = key("gitops.tidegate.dev", "Rollout", "default", "web");
+    let allow =
+        json!({"metadata": {"annotations": {"gitops.tidegate.dev/allow-prune": fourth.as_str()}}});
+    stage.patch(&rollout, allow).await;
+    stage.until_done(&fourth).await;
+    assert!(stage.get(&key("", "ConfigMap", "web", "extra1")).await.is_none());
 }
