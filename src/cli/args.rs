@@ -111,19 +111,6 @@ pub struct FollowArgs {
     pub allowed_signers: Option<PathBuf>,
 }
 
-impl Default for FollowArgs {
-    fn default() -> Self {
-        Self {
-            reference: DEFAULT_REFERENCE.to_owned(),
-            path: ".".to_owned(),
-            interval: DEFAULT_POLL_INTERVAL,
-            token_file: None,
-            ca_file: None,
-            allowed_signers: None,
-        }
-    }
-}
-
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {

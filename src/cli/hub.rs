@@ -1,17 +1,16 @@
 //! The hub that a command talks to, and the Rollouts on it.
 
 use anyhow::anyhow;
-use kube::{
-    Api, Client, Config,
-    api::ListParams,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Api, Client, Config, api::ListParams, config::Kubeconfig};
 
 use super::{
     args::HubArgs,
     failure::{OrHint, hinted},
 };
-use crate::api::{Rollout, Run, kind, meta};
+use crate::{
+    api::{Rollout, Run, kind, meta},
+    hub::{self, Connection},
+};
 
 /// A hub, and the namespace that the command is about.
 pub(crate) struct Hub {
@@ -21,8 +20,6 @@ pub(crate) struct Hub {
 
 /// Connects as kubectl would, with the flags on top.
 pub(crate) async fn connect(args: &HubArgs) -> anyhow::Result<Hub> {
-    // Fails only when a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let config = config(args).await?;
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.to_string();
@@ -36,29 +33,26 @@ fn check_context() -> String {
 }
 
 async fn config(args: &HubArgs) -> anyhow::Result<Config> {
-    let options =
-        KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    match &args.kubeconfig {
-        Some(file) => {
-            let attempt = format!("cannot use the kubeconfig `{}`", file.display());
-            let kubeconfig = Kubeconfig::read_from(file).or_hint(attempt.clone(), || {
-                "name the kubeconfig of the hub with --kubeconfig".to_owned()
-            })?;
-            let contexts: Vec<String> =
-                kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.or_hint(attempt, || {
+    let connection = match (&args.kubeconfig, &args.context) {
+        (None, None) => Connection::Inferred,
+        (path, context) => Connection::Kubeconfig { path: path.clone(), context: context.clone() },
+    };
+    let attempt = match (&args.kubeconfig, &args.context) {
+        (Some(file), _) => format!("cannot use the kubeconfig `{}`", file.display()),
+        (None, Some(_)) => "cannot use the kubeconfig".to_owned(),
+        (None, None) => "cannot find a hub".to_owned(),
+    };
+    hub::configure(&connection).await.or_hint(attempt, || match &args.kubeconfig {
+        None => "name its kubeconfig with --kubeconfig, or in KUBECONFIG".to_owned(),
+        Some(file) => match Kubeconfig::read_from(file) {
+            Err(_) => "name the kubeconfig of the hub with --kubeconfig".to_owned(),
+            Ok(kubeconfig) => {
+                let contexts: Vec<String> =
+                    kubeconfig.contexts.into_iter().map(|context| context.name).collect();
                 format!("name one of its contexts with --context: {}", contexts.join(", "))
-            })
-        }
-        None if args.context.is_some() => {
-            Config::from_kubeconfig(&options).await.or_hint("cannot use the kubeconfig", || {
-                "name it with --kubeconfig, or in KUBECONFIG".to_owned()
-            })
-        }
-        None => Config::infer().await.or_hint("cannot find a hub", || {
-            "name its kubeconfig with --kubeconfig, or in KUBECONFIG".to_owned()
-        }),
-    }
+            }
+        },
+    })
 }
 
 impl Hub {

@@ -18,8 +18,8 @@ use crate::{
     git::{GitError, Poll, Remote},
     manifest::Limits,
     model::{CommitId, Hint as _, ObjectName},
+    render::repository::is_never_content,
     sync::News,
-    trust::is_policy_path,
 };
 
 /// A source, and what was read of it last.
@@ -151,7 +151,7 @@ impl Followed {
             .repository
             .changed_paths(&before.tip, &after.tip, &self.source.folder)
             .ok()?;
-        let any_policy = changed.iter().any(|path| is_policy_path(path));
+        let any_policy = changed.iter().any(|path| is_never_content(path));
         let approvals = |checkout: &Checkout| {
             checkout.repository.approvals().map(|m| m.object.clone()).collect::<Vec<_>>()
         };

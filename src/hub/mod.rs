@@ -10,7 +10,7 @@ pub mod error;
 pub mod object;
 pub mod typed;
 
-pub use connect::{Connection, connect};
+pub use connect::{Connection, configure, connect};
 pub use discovery::{Inventory, Resource};
 pub use error::{FieldConflict, HubError, Recovery};
 pub use object::{Apply, Delete};

@@ -59,11 +59,6 @@ impl DataDirectory {
         &self.root
     }
 
-    /// Returns the store of a cluster.
-    pub fn store(&self, cluster: &str) -> PathBuf {
-        self.root.join(format!("{cluster}.redb"))
-    }
-
     /// Returns the folder of certificates.
     pub fn certificates(&self) -> PathBuf {
         self.root.join("tls")

@@ -151,9 +151,13 @@ fn unpicked(cluster: &str, why: &str) -> ClusterDecision {
     }
 }
 
-fn pick_all(fleet: Fleet<'_>, filter: &Filter, now: Timestamp) -> Verdict {
-    let mut verdict =
-        Verdict { picked: Vec::new(), unpicked: Vec::new(), fulfilled: true, unsupported: None };
+/// Parts the clusters that may hold the placement from those that may not, and says why not.
+fn sift<'a>(
+    fleet: Fleet<'a>,
+    filter: &Filter,
+    now: Timestamp,
+) -> (Vec<&'a Arc<MemberCluster>>, Vec<ClusterDecision>) {
+    let (mut fit, mut out) = (Vec::new(), Vec::new());
     for cluster in fleet.clusters {
         let refusal = match kept(fleet, cluster) {
             true => None,
@@ -162,11 +166,17 @@ fn pick_all(fleet: Fleet<'_>, filter: &Filter, now: Timestamp) -> Verdict {
             }
         };
         match refusal {
-            None => verdict.picked.push(picked(name(cluster), true)),
-            Some(why) => verdict.unpicked.push(unpicked(name(cluster), &why)),
+            None => fit.push(cluster),
+            Some(why) => out.push(unpicked(name(cluster), &why)),
         }
     }
-    verdict
+    (fit, out)
+}
+
+fn pick_all(fleet: Fleet<'_>, filter: &Filter, now: Timestamp) -> Verdict {
+    let (fit, unpicked) = sift(fleet, filter, now);
+    let picked = fit.into_iter().map(|cluster| picked(name(cluster), true)).collect();
+    Verdict { picked, unpicked, fulfilled: true, unsupported: None }
 }
 
 fn pick_fixed(fleet: Fleet<'_>, policy: Option<&PlacementPolicy>, now: Timestamp) -> Verdict {
@@ -205,19 +215,7 @@ fn pick_n(
     }
     let count = annotation(&fleet.policy.metadata, meta::CLUSTER_COUNT);
     let count = count.and_then(|text| text.parse::<usize>().ok()).unwrap_or_default();
-    let (mut fit, mut out) = (Vec::new(), Vec::new());
-    for cluster in fleet.clusters {
-        let refusal = match kept(fleet, cluster) {
-            true => None,
-            false => {
-                ineligible(cluster, now).or_else(|| filter.refuses(cluster).map(str::to_owned))
-            }
-        };
-        match refusal {
-            None => fit.push(cluster),
-            Some(why) => out.push(unpicked(name(cluster), &why)),
-        }
-    }
+    let (mut fit, out) = sift(fleet, filter, now);
     // Clusters that hold the placement stay; among equals Fleet takes the last name first.
     fit.sort_by_key(|cluster| {
         let held = bound_to(fleet, name(cluster)).is_some();

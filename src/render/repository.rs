@@ -129,7 +129,12 @@ impl Purpose {
 }
 
 /// Folders, below the configured path, that are never content.
-const NEVER_CONTENT: &[&str] = &["approvals", "policy"];
+const NEVER_CONTENT: &[&str] = &["approvals/", "policy/"];
+
+/// Returns whether a path, relative to the configured path, is approvals or policy: never content of a Rollout.
+pub fn is_never_content(path: &str) -> bool {
+    NEVER_CONTENT.iter().any(|folder| path.starts_with(folder))
+}
 
 /// All manifest files of a commit, below the configured path.
 #[derive(Clone, Debug, Default)]
@@ -199,10 +204,7 @@ impl Repository {
 
     /// Returns whether a file can be content.
     pub fn may_be_content(&self, path: &str) -> bool {
-        let inside = path.strip_prefix(&self.root).unwrap_or(path);
-        !NEVER_CONTENT
-            .iter()
-            .any(|folder| inside.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+        !is_never_content(path.strip_prefix(&self.root).unwrap_or(path))
     }
 
     /// Returns the signed approvals, in the order of paths.

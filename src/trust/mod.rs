@@ -20,8 +20,3 @@ pub use ssh::Signer;
 
 /// Who may approve, in the repository; OpenSSH's `allowed_signers` format.
 pub const ALLOWED_SIGNERS_PATH: &str = "policy/allowed_signers";
-
-/// Returns whether a path, relative to the followed folder, is approvals or policy: never content of a rollout.
-pub fn is_policy_path(path: &str) -> bool {
-    ["approvals/", "policy/"].iter().any(|folder| path.starts_with(folder))
-}

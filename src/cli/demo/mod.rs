@@ -11,16 +11,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use signer::sign;
 
 use self::{repository::Repository, signer::Signer, story::Stage};
-use super::{
-    args::{DemoArgs, FollowArgs},
-    exit::Exit,
-    failure::OrHint,
-    follow,
-    output::Table,
-};
+use super::{args::DemoArgs, exit::Exit, failure::OrHint, follow, output::Table};
 use crate::{
     api::kind,
-    clock,
+    clock, config,
     daemon::FirstPolicy,
     local::{Fleet, Storage, tutorial_members},
     telemetry::log::{self, Verbosity},
@@ -33,7 +27,7 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let repository = Repository::create(&folder.0, &signer)?;
     let fleet = Fleet::start(Storage::Memory, tutorial_members(3), clock::system()).await?;
     let stop = CancellationToken::new();
-    let followed = follow::repository(&repository.path().to_string_lossy(), &FollowArgs::default());
+    let followed = config::Repository::new(repository.path().to_string_lossy());
 
     let told = async {
         let members = super::local::members_table(fleet.members());

@@ -1,26 +1,27 @@
 //! A hub, three members, an engine, a repository, and a daemon that can be stopped and started.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use kube::Client;
 use serde_json::{Value, json};
 use tidegate::{
     api::crd,
-    apiserver::{ApiServer, Options as ServerOptions},
+    apiserver::ApiServer,
     config,
     daemon::{self, FirstPolicy, Source},
     engine::{self, Members, SnapshotMode},
     hub::{Hub, HubError},
     model::{CommitId, ObjectKey},
 };
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::repository::TestRepository;
+pub use crate::support::hub::key;
+use crate::support::{
+    hub::{self, server},
+    repository::TestRepository,
+};
 
-/// How long a test waits for anything: only ever reached by a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 pub const PLACEMENT: &str = "placement.kubernetes-fleet.io";
 
 pub struct Stage {
@@ -33,26 +34,8 @@ pub struct Stage {
     _servers: Vec<ApiServer>,
 }
 
-pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey {
-        group: group.into(),
-        kind: kind.into(),
-        namespace: namespace.into(),
-        name: name.into(),
-    }
-}
-
 pub fn fleet(kind: &str, name: &str) -> ObjectKey {
     key(PLACEMENT, kind, "", name)
-}
-
-async fn server(definitions: &[Value]) -> (ApiServer, Hub) {
-    let server = ApiServer::open(ServerOptions::default()).await.unwrap();
-    let hub = Hub::new(Client::new(server.clone(), "default"));
-    for definition in definitions {
-        hub.create_object(definition, "test").await.unwrap();
-    }
-    (server, hub)
 }
 
 pub const ROLLOUT: &str = "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec:\n  manifests: ./manifests\n  placementName: web\n  strategyName: slow\n";
@@ -179,23 +162,7 @@ impl Stage {
         what: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let found = self.get(key).await;
-            if let Some(object) = &found
-                && wanted(object)
-            {
-                return object.clone();
-            }
-            if Instant::now() > deadline {
-                let found = found.map(|mut found| {
-                    found["metadata"]["managedFields"].take();
-                    serde_json::to_string_pretty(&found).unwrap_or_default()
-                });
-                panic!("{key} is not {what}:\n{}", found.unwrap_or_default());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        hub::until(key, what, async || self.get(key).await, wanted).await
     }
 
     pub async fn until_rollout(
@@ -225,31 +192,12 @@ impl Stage {
         self.list(kind).await.len()
     }
 
-    pub async fn values(&self) -> Vec<Option<String>> {
-        let settings = key("", "ConfigMap", "web", "settings");
-        let mut values = Vec::new();
-        for member in self.members.values() {
-            let object = member.get_object(&settings).await.unwrap();
-            values.push(object.map(|object| object["data"]["key"].as_str().unwrap().to_owned()));
-        }
-        values
-    }
-
     pub async fn until_values(&self, wanted: [Option<&str>; 3]) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let values = self.values().await;
-            if values.iter().map(Option::as_deref).eq(wanted) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "members have {values:?}, not {wanted:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        hub::until_values(&self.members, &key("", "ConfigMap", "web", "settings"), &wanted).await;
     }
 
     pub async fn patch(&self, key: &ObjectKey, patch: Value) {
-        let resource = self.hub.locate_any(&key.group, &key.kind).await.unwrap();
-        self.hub.merge_object(&resource, key, &patch, "test").await.unwrap();
+        hub::patch(&self.hub, key, &patch).await;
     }
 
     /// Returns a commit's Approval document.

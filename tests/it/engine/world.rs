@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path, sync::OnceLock, time::Duration};
 
-use kube::Client;
 use serde_json::{Value, json};
 use tidegate::{
-    apiserver::{ApiServer, Options as ServerOptions},
+    apiserver::ApiServer,
     engine::{self, Members, Options},
     hub::{Delete, Hub, HubError},
     model::ObjectKey,
@@ -13,10 +12,14 @@ use tidegate::{
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::support::hub::key;
+use crate::support::{
+    hub::{self, server},
+    process::PATIENCE,
+};
+
 pub const PLACEMENT: &str = "placement.kubernetes-fleet.io";
 const CLUSTER: &str = "cluster.kubernetes-fleet.io";
-/// How long a test waits for anything: only ever reached by a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct World {
     pub hub: Hub,
@@ -42,24 +45,6 @@ fn definitions() -> &'static [Value] {
     })
 }
 
-pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey {
-        group: group.into(),
-        kind: kind.into(),
-        namespace: namespace.into(),
-        name: name.into(),
-    }
-}
-
-async fn server(definitions: &[&Value]) -> (ApiServer, Hub) {
-    let server = ApiServer::open(ServerOptions::default()).await.unwrap();
-    let hub = Hub::new(Client::new(server.clone(), "default"));
-    for definition in definitions {
-        hub.create_object(definition, "test").await.unwrap();
-    }
-    (server, hub)
-}
-
 impl World {
     /// Three members, as in the tutorial, and a running engine.
     pub async fn tutorial() -> Self {
@@ -79,7 +64,7 @@ impl World {
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         }
         let all: Vec<&Value> = definitions().iter().collect();
-        let (hub_server, hub) = server(&all).await;
+        let (hub_server, hub) = server(all.iter().copied()).await;
         let anchors: Vec<&Value> = all
             .iter()
             .filter(|definition| definition["spec"]["names"]["kind"] == "AppliedWork")
@@ -94,7 +79,7 @@ impl World {
             _servers: vec![hub_server],
         };
         for (name, labels) in members {
-            let (member_server, member) = server(&anchors).await;
+            let (member_server, member) = server(anchors.iter().copied()).await;
             world.registry.insert(*name, member.client().clone());
             world.members.insert((*name).to_owned(), member);
             world._servers.push(member_server);
@@ -136,8 +121,7 @@ impl World {
 
     /// Changes an object by a merge patch.
     pub async fn patch(&self, key: &ObjectKey, patch: Value) {
-        let resource = self.hub.locate_any(&key.group, &key.kind).await.unwrap();
-        self.hub.merge_object(&resource, key, &patch, "test").await.unwrap();
+        hub::patch(&self.hub, key, &patch).await;
     }
 
     pub async fn delete(&self, key: &ObjectKey) {
@@ -159,20 +143,7 @@ impl World {
         what: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let found = self.get(key).await;
-            if let Some(object) = &found
-                && wanted(object)
-            {
-                return object.clone();
-            }
-            if Instant::now() > deadline {
-                let found = serde_yaml::to_string(&found).unwrap_or_default();
-                panic!("{key} is not {what}:\n{found}");
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        hub::until(key, what, async || self.get(key).await, wanted).await
     }
 
     /// Waits until an object is gone.
@@ -188,25 +159,12 @@ impl World {
 
     /// Returns `test-cm`'s value on every member.
     pub async fn values(&self) -> Vec<Option<String>> {
-        let config = key("", "ConfigMap", "test-namespace", "test-cm");
-        let mut values = Vec::new();
-        for member in self.members.values() {
-            let object = member.get_object(&config).await.unwrap();
-            values.push(object.map(|object| object["data"]["key"].as_str().unwrap().to_owned()));
-        }
-        values
+        hub::values(&self.members, &key("", "ConfigMap", "test-namespace", "test-cm")).await
     }
 
     pub async fn until_values(&self, wanted: &[Option<&str>]) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let values = self.values().await;
-            if values.iter().map(Option::as_deref).eq(wanted.iter().copied()) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "members have {values:?}, not {wanted:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let map = key("", "ConfigMap", "test-namespace", "test-cm");
+        hub::until_values(&self.members, &map, wanted).await;
     }
 
     pub async fn create_content(&self, value: &str) {
