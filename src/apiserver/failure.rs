@@ -201,6 +201,19 @@ impl Failure {
         failure
     }
 
+    /// 422 from where kube-apiserver knows the resource, but not its kind (`registry/generic/registry.Store`).
+    pub(super) fn invalid_resource(
+        definition: &ResourceDefinition,
+        name: &str,
+        errors: &[FieldError],
+    ) -> Failure {
+        let mut failure = Failure::invalid(definition, name, errors);
+        failure.message =
+            format!("{} \"{name}\" is invalid: {}", definition.qualified_name(), aggregate(errors));
+        failure.detail("kind", &definition.plural);
+        failure
+    }
+
     /// 422 about the parameters of a request: `CreateOptions.meta.k8s.io "" is invalid: …`.
     pub(super) fn invalid_options(kind: &str, errors: &[FieldError]) -> Failure {
         let message = format!("{kind}.meta.k8s.io \"\" is invalid: {}", aggregate(errors));

@@ -4,6 +4,7 @@
 mod api;
 mod apiserver;
 mod cli;
+mod conformance;
 mod daemon;
 mod engine;
 mod git;

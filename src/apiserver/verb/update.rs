@@ -36,7 +36,7 @@ pub(super) async fn update(call: &Call, name: &str, part: Part) -> Result<Answer
                 &Value::from(0),
                 "must be specified for an update",
             );
-            return Err(Failure::invalid(definition, name, &[error]));
+            return Err(Failure::invalid_resource(definition, name, &[error]));
         }
         if seen.is_some_and(|seen| seen != stored.revision) {
             return Err(Failure::modified(definition, name));

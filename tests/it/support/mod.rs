@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 
 pub mod hub;
+pub mod kubernetes;
 pub mod process;
 pub mod repository;
 pub mod transcript;
+pub mod watchdog;

@@ -1,0 +1,105 @@
+//! The cases of each chapter, played on both servers.
+
+use std::{path::PathBuf, sync::LazyLock};
+
+use futures::{StreamExt as _, future::join, stream};
+use tokio::sync::OnceCell;
+
+use super::{
+    play::{play, report},
+    script::{self, Case},
+    target::Target,
+};
+use crate::support::kubernetes::{Kubernetes, Plan};
+
+/// Cases that are played at the same time.
+const AT_ONCE: usize = 12;
+
+/// One real server for all tests of this process, as its start takes seconds.
+static REAL: LazyLock<Option<Kubernetes>> = LazyLock::new(|| {
+    Kubernetes::start(
+        "conformance with kube-apiserver",
+        Plan::servers(["hub"]).with_controllers("hub"),
+    )
+});
+
+/// The definitions that cases use.
+static DEFINED: OnceCell<()> = OnceCell::const_new();
+
+/// The real server with the definitions that cases use; none where it cannot run.
+pub async fn real() -> Option<Target> {
+    let kubernetes = REAL.as_ref()?;
+    let target = Target::real(kubernetes, "hub");
+    DEFINED.get_or_init(|| define(&target)).await;
+    Some(target)
+}
+
+/// An embedded server with them.
+pub async fn embedded() -> Target {
+    let target = Target::embedded().await;
+    define(&target).await;
+    target
+}
+
+async fn define(target: &Target) {
+    let cases = script::read(&folder().join("definitions.txt"));
+    for case in &cases {
+        let story = play(case, target).await;
+        for (step, answer) in case.steps.iter().zip(story) {
+            assert!(answer["code"].as_u64().unwrap() < 300, "{}\n{answer:#}", step.line);
+        }
+    }
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/conformance/cases"))
+}
+
+/// All cases of a chapter; `CONFORMANCE` in the environment picks those whose name or title has that word.
+pub fn chapter(name: &str) -> Vec<Case> {
+    let picked = std::env::var("CONFORMANCE").unwrap_or_default();
+    let mut cases = script::read(&folder().join(format!("{name}.txt")));
+    cases.retain(|case| case.id.contains(&picked) || case.title.contains(&picked));
+    cases
+}
+
+async fn check(name: &str) {
+    let Some(real) = real().await else { return };
+    let embedded = embedded().await;
+    let cases = chapter(name);
+    let played = stream::iter(cases.iter().map(|case| {
+        let (real, embedded) = (&real, &embedded);
+        async move {
+            let (real, embedded) = join(play(case, real), play(case, embedded)).await;
+            match (report(case, &real, &embedded), &case.known) {
+                (None, None) | (Some(_), Some(_)) => None,
+                (Some(report), None) => Some(report),
+                (None, Some(why)) => {
+                    Some(format!("== {} ({})\n    no longer differs: {why}", case.title, case.id))
+                }
+            }
+        }
+    }));
+    let wrong: Vec<String> =
+        played.buffered(AT_ONCE).filter_map(|report| async { report }).collect().await;
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases differ:\n\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+}
+
+macro_rules! chapters {
+    ($($chapter:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $chapter() {
+                check(stringify!($chapter)).await;
+            }
+        )*
+    };
+}
+
+chapters! { objects }

@@ -1,0 +1,158 @@
+//! Answers without what differs from one server to the next: identities, versions, times.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use regex::{Captures, Regex};
+use serde_json::{Map, Value};
+
+static UUID: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap()
+});
+static TIME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(\d{4})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
+static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d+s$").unwrap());
+
+/// What one case saw of one server. Each uid and version gets a number when it is first seen, so that the same one is
+/// still the same, and another one is another.
+#[derive(Debug, Default)]
+pub struct Seen {
+    uids: BTreeMap<String, usize>,
+    revisions: BTreeMap<String, usize>,
+    generated: BTreeMap<String, String>,
+}
+
+impl Seen {
+    /// A body without what differs.
+    pub fn normal(&mut self, bytes: &[u8]) -> Value {
+        let text = String::from_utf8_lossy(bytes);
+        match serde_json::from_str::<Value>(&text) {
+            Ok(value) => self.document(value),
+            Err(_) => self.text(&text).into(),
+        }
+    }
+
+    /// A document without what differs.
+    pub fn document(&mut self, mut value: Value) -> Value {
+        self.note_generated(&value);
+        if value.get("kind").and_then(Value::as_str) == Some("Table") {
+            let rows = value.get_mut("rows").and_then(Value::as_array_mut);
+            for cell in rows.into_iter().flatten().filter_map(|row| row.get_mut("cells")) {
+                for cell in cell.as_array_mut().into_iter().flatten() {
+                    if cell.as_str().is_some_and(|text| SECONDS.is_match(text)) {
+                        *cell = "<age>".into();
+                    }
+                }
+            }
+        }
+        self.value(value)
+    }
+
+    fn value(&mut self, value: Value) -> Value {
+        match value {
+            Value::String(text) => self.text(&text).into(),
+            Value::Array(items) => items.into_iter().map(|item| self.value(item)).collect(),
+            Value::Object(fields) => {
+                let is_list = fields.contains_key("items") || fields.contains_key("rows");
+                // In an order of its own, so that numbers do not depend on the server's order.
+                let fields: BTreeMap<String, Value> = fields.into_iter().collect();
+                let normal = fields.into_iter().map(|(name, value)| {
+                    let value = match (name.as_str(), value) {
+                        ("metadata", Value::Object(metadata)) => self.metadata(metadata, is_list),
+                        ("managedFields", Value::Array(entries)) => self.managers(entries),
+                        (_, value) => self.value(value),
+                    };
+                    (name, value)
+                });
+                Value::Object(normal.collect::<Map<String, Value>>())
+            }
+            other => other,
+        }
+    }
+
+    fn metadata(&mut self, mut metadata: Map<String, Value>, is_list: bool) -> Value {
+        if let Some(Value::String(revision)) = metadata.get("resourceVersion") {
+            let number = self.revisions.len() + 1;
+            let known = if is_list {
+                "<some>".to_owned()
+            } else {
+                format!("<version {}>", self.revisions.entry(revision.clone()).or_insert(number))
+            };
+            metadata.insert("resourceVersion".to_owned(), known.into());
+        }
+        if let Some(Value::String(_)) = metadata.get("continue") {
+            metadata.insert("continue".to_owned(), "<continue>".into());
+        }
+        self.value(Value::Object(metadata))
+    }
+
+    /// Entries of one second come in any order.
+    fn managers(&mut self, mut entries: Vec<Value>) -> Value {
+        entries.sort_by_cached_key(|entry| {
+            ["operation", "manager", "subresource", "apiVersion"].map(|f| entry[f].to_string())
+        });
+        self.value(Value::Array(entries))
+    }
+
+    fn note_generated(&mut self, value: &Value) {
+        let text = |field: &str| value.pointer(field).and_then(Value::as_str).unwrap_or_default();
+        let (prefix, name) = (text("/metadata/generateName"), text("/metadata/name"));
+        if !prefix.is_empty() && name.len() == prefix.len() + 5 && name.starts_with(prefix) {
+            let number = self.generated.len() + 1;
+            let known = format!("{prefix}<generated {number}>");
+            self.generated.entry(name.to_owned()).or_insert(known);
+        }
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, known) in &self.generated {
+            text = text.replace(name.as_str(), known);
+        }
+        let uids = &mut self.uids;
+        let text = UUID.replace_all(&text, |found: &Captures<'_>| {
+            let number = uids.len() + 1;
+            format!("<uid {}>", uids.entry(found[0].to_owned()).or_insert(number))
+        });
+        // Times that a case chose are of other years.
+        let year = jiff::Timestamp::now().strftime("%Y").to_string();
+        TIME.replace_all(&text, |found: &Captures<'_>| match &found[1] == year.as_str() {
+            true => format!("<time{}>", if found.get(2).is_some() { ", precise" } else { "" }),
+            false => found[0].to_owned(),
+        })
+        .into_owned()
+    }
+}
+
+/// Every difference between two values, with its path.
+pub fn differences(path: &str, real: &Value, embedded: &Value, into: &mut Vec<String>) {
+    match (real, embedded) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut names: Vec<&String> = a.keys().chain(b.keys()).collect();
+            names.sort();
+            names.dedup();
+            for name in names {
+                let path = format!("{path}.{name}");
+                match (a.get(name), b.get(name)) {
+                    (Some(a), Some(b)) => differences(&path, a, b, into),
+                    (a, b) => into.push(line(&path, a, b)),
+                }
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            for index in 0..a.len().max(b.len()) {
+                let path = format!("{path}[{index}]");
+                match (a.get(index), b.get(index)) {
+                    (Some(a), Some(b)) => differences(&path, a, b, into),
+                    (a, b) => into.push(line(&path, a, b)),
+                }
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => into.push(line(path, Some(a), Some(b))),
+    }
+}
+
+fn line(path: &str, real: Option<&Value>, embedded: Option<&Value>) -> String {
+    let shown = |value: Option<&Value>| value.map_or("-".to_owned(), Value::to_string);
+    format!("{path}\n        real:     {}\n        embedded: {}", shown(real), shown(embedded))
+}
