@@ -5,7 +5,10 @@ use kube::core::Object;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::placement::{ApplyStrategy, FailedPlacement};
+use super::{
+    placement::ApplyStrategy,
+    reference::{FailedPlacement, NamespacedName},
+};
 
 /// One cluster's share of a placement.
 pub type Binding = Object<BindingSpec, BindingStatus>;
@@ -89,17 +92,6 @@ pub struct ClusterScore {
     /// From topology spread constraints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority_score: Option<i64>,
-}
-
-/// Name and namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NamespacedName {
-    /// The name.
-    pub name: String,
-    /// The namespace.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub namespace: String,
 }
 
 /// Binding, work and cluster condition.

@@ -13,6 +13,7 @@ pub mod kind;
 pub mod member;
 pub mod meta;
 pub mod placement;
+pub mod reference;
 pub mod rollout;
 pub mod run;
 pub mod snapshot;

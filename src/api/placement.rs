@@ -11,7 +11,7 @@ use kube::core::Object;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::binding::NamespacedName;
+use super::reference::{FailedPlacement, NamespacedName, ResourceIdentifier};
 
 /// A placement of either scope.
 pub type Placement = Object<PlacementSpec, PlacementStatus>;
@@ -243,37 +243,4 @@ pub struct ClusterPlacementStatus {
     /// Without a prefix.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-}
-
-/// One selected object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ResourceIdentifier {
-    /// Empty for the core group.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub group: String,
-    /// API version.
-    pub version: String,
-    /// Kind.
-    pub kind: String,
-    /// Name.
-    pub name: String,
-    /// Empty for cluster-scoped objects.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub namespace: String,
-    /// The envelope that carries it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub envelope: Option<Value>,
-}
-
-/// An object that could not be applied or is not available.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FailedPlacement {
-    /// Which.
-    #[serde(flatten)]
-    pub identifier: ResourceIdentifier,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub condition: Option<Condition>,
 }

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::core::Object;
 use serde::{Deserialize, Serialize};
 
-use super::{binding::NamespacedName, placement::ApplyStrategy, strategy::StrategySpec};
+use super::{placement::ApplyStrategy, reference::NamespacedName, strategy::StrategySpec};
 
 /// A staged update run of either scope.
 pub type Run = Object<RunSpec, RunStatus>;

@@ -9,7 +9,7 @@ use crate::api::{
     Binding, Work,
     binding::{APPLIED, AVAILABLE, BindingStatus, OVERRIDDEN, ROLLOUT_STARTED, WORK_SYNCHRONIZED},
     condition::{self, Claim, Truth},
-    placement::{FailedPlacement, ResourceIdentifier},
+    reference::{FailedPlacement, ResourceIdentifier},
     work::ManifestCondition,
 };
 

@@ -15,8 +15,9 @@ use super::{
     prune::prune,
 };
 use crate::{
-    api::placement::{
-        NAMESPACE_ONLY, NAMESPACE_WITH_RESOURCE_SELECTORS, ResourceIdentifier, ResourceSelector,
+    api::{
+        placement::{NAMESPACE_ONLY, NAMESPACE_WITH_RESOURCE_SELECTORS, ResourceSelector},
+        reference::ResourceIdentifier,
     },
     model::Scope,
 };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::api::{
     ApprovalRequest, Binding, Placement, PolicySnapshot, ResourceSnapshot, Strategy,
-    binding::NamespacedName,
+    reference::NamespacedName,
 };
 
 /// The world around a run, at one reading. Objects are shared: caches hold them too.

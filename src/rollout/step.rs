@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::{binding::NamespacedName, placement::ApplyStrategy, run::RunStatus};
+use crate::api::{placement::ApplyStrategy, reference::NamespacedName, run::RunStatus};
 
 /// One pass: what to record, what to do, and when to look again.
 #[must_use]

@@ -23,26 +23,27 @@ fn stages(count: usize) -> Value {
     json!({"stages": (0..count).map(stage).collect::<Vec<_>>()})
 }
 
-/// 100 clusters in 3 stages at 50 %, content that is already everywhere.
-pub async fn hundred_noop_clusters() {
-    let fleet = fleet::in_memory(100, 3).await;
+/// Clusters in 3 stages at 50 %: content that none has, then content that is already everywhere.
+pub async fn noop(clusters: usize, rounds: usize, beside: &str) {
+    let fleet = fleet::in_memory(clusters, 3).await;
     let hub = fleet.hub();
     fleet::workload(&hub, "value1").await;
     fleet::apply_kind(&hub, kind::CLUSTER_STAGED_UPDATE_STRATEGY, "three", stages(3)).await;
     let started = Instant::now();
     start_run(&hub, "first", "", "three").await;
     fleet::succeeded(&hub, "first").await;
-    report("run over 100 clusters, 3 stages, 50 %, first content", &seconds(started.elapsed()), "");
+    let what = format!("run over {clusters} clusters, 3 stages, 50 %, first content");
+    report(&what, &seconds(started.elapsed()), "");
     let mut samples = Vec::new();
-    for round in 0..5 {
+    for round in 0..rounds {
         let name = format!("noop-{round}");
         let started = Instant::now();
         start_run(&hub, &name, "0", "three").await;
         fleet::succeeded(&hub, &name).await;
         samples.push(started.elapsed());
     }
-    let beside = "KubeFleet: 56 to 82 s (recorded)";
-    report("run over 100 no-op clusters, 3 stages, 50 %", &seconds(median(samples)), beside);
+    let what = format!("run over {clusters} no-op clusters, 3 stages, 50 %");
+    report(&what, &seconds(median(samples)), beside);
     fleet.shut_down().await;
 }
 
