@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    file::{File, StoreError},
+    file::{FIRST_REVISION, File, StoreError},
     history::{Bounds, Event, Outrun},
     key::{Key, ResourceId},
     state::State,
@@ -72,9 +72,6 @@ enum Writer {
 
 /// Most writes that share one transaction: bounds the time that the first of them waits for the last.
 const MAX_BATCH: usize = 512;
-
-/// The revision before the first write, as etcd counts.
-pub(super) const FIRST_REVISION: u64 = 1;
 
 impl Store {
     /// A store that lives and dies with the process.

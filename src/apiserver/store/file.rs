@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{commit::FIRST_REVISION, key::Key, stored::Stored};
+use super::{key::Key, stored::Stored};
 
+/// The revision before the first write, as etcd counts.
+pub(super) const FIRST_REVISION: u64 = 1;
 /// Encoded key to revision and JSON text.
 const OBJECTS: TableDefinition<'_, &str, (u64, &[u8])> = TableDefinition::new("objects");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");

@@ -113,9 +113,9 @@ async fn a_file_holds_what_was_answered_in_one_history() {
             }
         });
         futures::future::join_all(writers).await;
-        assert_eq!(store.revision(), super::commit::FIRST_REVISION + 2 * 8 * 20);
+        assert_eq!(store.revision(), super::file::FIRST_REVISION + 2 * 8 * 20);
         let (events, _) =
-            store.events_after(&resource(), super::commit::FIRST_REVISION, 10_000).unwrap();
+            store.events_after(&resource(), super::file::FIRST_REVISION, 10_000).unwrap();
         let revisions: Vec<u64> = events.iter().map(|e| e.revision()).collect();
         assert!(revisions.windows(2).all(|pair| pair[1] == pair[0] + 1), "one writer, one order");
         for event in &events {
@@ -132,7 +132,7 @@ async fn a_file_holds_what_was_answered_in_one_history() {
         assert!(matches!(refused, Err(CommitError::Unavailable(_))));
     }
     let store = Store::file(&path, bounds, Arc::new(|_| {})).unwrap();
-    assert_eq!(store.revision(), super::commit::FIRST_REVISION + 2 * 8 * 20);
+    assert_eq!(store.revision(), super::file::FIRST_REVISION + 2 * 8 * 20);
     assert_eq!(names(&store, None).unwrap().len(), 9);
     let old = store.list(&resource(), &Range { revision: Some(5), ..Range::default() });
     assert!(old.is_err(), "history starts at the opening");

@@ -4,6 +4,7 @@
 //! fields of `self` and `oldSelf` that a rule names.
 
 mod evaluate;
+mod field_name;
 mod rule;
 mod types;
 mod uses;

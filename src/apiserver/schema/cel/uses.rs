@@ -7,7 +7,7 @@ use kube_cel::cel::{
     parser::Expression,
 };
 
-use super::value::unescape;
+use super::field_name::unescape;
 use crate::apiserver::schema::node::Node;
 
 /// The part of a value that is read.

@@ -10,71 +10,14 @@ use kube_cel::cel::{
 };
 use serde_json::{Number, Value};
 
-use super::uses::Part;
+use super::{
+    field_name::{escape, unescape},
+    uses::Part,
+};
 use crate::apiserver::schema::{
     format::Format,
     node::{Node, Types},
 };
-
-/// Words that a field name in CEL cannot be.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
-/// The name of a field in CEL: `namespace` is `__namespace__`, `a-b` is `a__dash__b`.
-fn escape(name: &str) -> String {
-    if RESERVED.contains(&name) {
-        return format!("__{name}__");
-    }
-    name.replace('_', "__")
-        .replace('.', "__dot__")
-        .replace('-', "__dash__")
-        .replace('/', "__slash__")
-}
-
-/// The field that a name in CEL means.
-pub(super) fn unescape(name: &str) -> String {
-    if let Some(word) = name.strip_prefix("__").and_then(|n| n.strip_suffix("__"))
-        && RESERVED.contains(&word)
-    {
-        return word.to_owned();
-    }
-    let (mut out, mut rest) = (String::new(), name);
-    while let Some(at) = rest.find("__") {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let known = [("__dot__", '.'), ("__dash__", '-'), ("__slash__", '/'), ("__", '_')];
-        for (escaped, plain) in known {
-            if let Some(after) = rest.strip_prefix(escaped) {
-                out.push(plain);
-                rest = after;
-                break;
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
 
 /// Converts values and measures them, which bounds every loop of a rule.
 pub(super) struct Converter<'c> {
@@ -168,36 +111,5 @@ fn number(n: &Number, node: Option<&Node>) -> CelValue {
             CelValue::Int(f as i64)
         }
         (_, _, f) => CelValue::Float(f.unwrap_or(f64::NAN)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn names_escape() {
-        for (plain, escaped) in [
-            ("namespace", "__namespace__"),
-            ("a-b_c.d/e", "a__dash__b__c__dot__d__slash__e"),
-            ("spec", "spec"),
-        ] {
-            assert_eq!(escape(plain), escaped);
-            assert_eq!(unescape(escaped), plain);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn unescape_never_panics(name in ".{0,30}") {
-            let _ = unescape(&name);
-        }
-
-        #[test]
-        fn plain_names_come_back(name in "[a-z][a-zA-Z./-]{0,20}") {
-            prop_assert_eq!(unescape(&escape(&name)), name);
-        }
     }
 }
