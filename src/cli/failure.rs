@@ -28,11 +28,18 @@ impl<T, E: Into<Error>> OrHint<T> for Result<T, E> {
         attempt: impl Into<String>,
         hint: impl FnOnce() -> String,
     ) -> anyhow::Result<T> {
-        self.map_err(|error| {
-            let source = Some(Into::<Error>::into(error).into());
-            Hinted { message: attempt.into(), hint: hint(), source }.into()
-        })
+        self.map_err(|error| because(attempt, error, hint()))
     }
+}
+
+/// Returns an error that says what failed, why, and what to do.
+pub(crate) fn because(
+    message: impl Into<String>,
+    source: impl Into<Error>,
+    hint: impl Into<String>,
+) -> Error {
+    let source = Some(source.into().into());
+    Hinted { message: message.into(), hint: hint.into(), source }.into()
 }
 
 /// Returns an error that says what is wrong and what to do.

@@ -12,8 +12,12 @@ use crate::{
     daemon::{self, DaemonError, FirstPolicy, Options, Source},
 };
 
-/// Returns the settings for the repository at `url`.
+/// Returns the settings for the repository at `url`. A path is made absolute: the hub will name it to people who stand
+/// elsewhere.
 pub(crate) fn repository(url: &str, args: &FollowArgs) -> Repository {
+    let path = Path::new(url);
+    let absolute = path.exists().then(|| path.canonicalize().ok()).flatten();
+    let url = absolute.map_or_else(|| url.to_owned(), |path| path.to_string_lossy().into_owned());
     Repository {
         reference: args.reference.clone(),
         path: args.path.clone(),

@@ -7,11 +7,11 @@ use super::{
     exit::Exit,
     hub,
     output::{self, Table},
-    status::age,
 };
 use crate::{
     api::rollout::Release,
     clock::{Clock, SystemClock},
+    model::human_age,
 };
 
 pub(super) async fn run(args: &HistoryArgs) -> anyhow::Result<Exit> {
@@ -36,19 +36,15 @@ fn table(releases: &[Release], wide: bool) -> String {
         Table::new(&[&["COMMIT", "INDEX", "RUN", "OUTCOME", "STARTED", "TOOK"], more].concat());
     for release in releases {
         let started = release.started.as_ref().map(|time| time.0);
-        let took = release
-            .ended
-            .as_ref()
-            .zip(started)
-            .map(|(ended, started)| age(ended.0.duration_since(started)));
+        let took =
+            release.ended.as_ref().zip(started).map(|(ended, started)| human_age(started, ended.0));
         let dash = || "-".to_owned();
         let mut cells = vec![
             release.commit.chars().take(8).collect(),
             release.index.clone().unwrap_or_else(dash),
             release.run.clone(),
             release.outcome.clone(),
-            started
-                .map_or_else(dash, |started| format!("{} ago", age(now.duration_since(started)))),
+            started.map_or_else(dash, |started| format!("{} ago", human_age(started, now))),
             took.unwrap_or_else(dash),
         ];
         if wide {

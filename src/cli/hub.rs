@@ -1,11 +1,11 @@
-//! The hub that a command talks to, and the Rollouts on it.
+//! The hub that a command talks to, and what to say when it does not answer.
 
-use anyhow::anyhow;
-use kube::{Api, Client, Config, api::ListParams, config::Kubeconfig};
+use anyhow::Error;
+use kube::{Api, Client, Config, config::Kubeconfig};
 
 use super::{
     args::HubArgs,
-    failure::{OrHint, hinted},
+    failure::{OrHint, because, hinted},
 };
 use crate::{
     api::{Rollout, Run, kind, meta},
@@ -15,21 +15,25 @@ use crate::{
 /// A hub, and the namespace that the command is about.
 pub(crate) struct Hub {
     pub(crate) client: Client,
+    /// That of `-n`, else that of the context.
     pub(crate) namespace: String,
+    /// Whether somebody asked for this namespace with `-n`.
+    pub(super) namespace_is_asked: bool,
+    server: String,
+    args: HubArgs,
 }
 
-/// Connects as kubectl would, with the flags on top.
+/// Connects as kubectl would, with the flags on top. Sends nothing yet.
 pub(crate) async fn connect(args: &HubArgs) -> anyhow::Result<Hub> {
     let config = config(args).await?;
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let server = config.cluster_url.to_string();
+    let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let client = Client::try_from(config)
-        .or_hint(format!("cannot use the hub at {server}"), check_context)?;
-    Ok(Hub { client, namespace })
-}
-
-fn check_context() -> String {
-    "check the server and the credentials of the context in the kubeconfig".to_owned()
+        .or_hint(format!("cannot use the hub at {server}"), || {
+            "check the server and the credentials of the context in the kubeconfig".to_owned()
+        })?;
+    let namespace_is_asked = args.namespace.is_some();
+    Ok(Hub { client, namespace, namespace_is_asked, server, args: args.clone() })
 }
 
 async fn config(args: &HubArgs) -> anyhow::Result<Config> {
@@ -37,43 +41,98 @@ async fn config(args: &HubArgs) -> anyhow::Result<Config> {
         (None, None) => Connection::Inferred,
         (path, context) => Connection::Kubeconfig { path: path.clone(), context: context.clone() },
     };
-    let attempt = match (&args.kubeconfig, &args.context) {
-        (Some(file), _) => format!("cannot use the kubeconfig `{}`", file.display()),
-        (None, Some(_)) => "cannot use the kubeconfig".to_owned(),
-        (None, None) => "cannot find a hub".to_owned(),
+    let error = match hub::configure(&connection).await {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
     };
-    hub::configure(&connection).await.or_hint(attempt, || match &args.kubeconfig {
-        None => "name its kubeconfig with --kubeconfig, or in KUBECONFIG".to_owned(),
-        Some(file) => match Kubeconfig::read_from(file) {
-            Err(_) => "name the kubeconfig of the hub with --kubeconfig".to_owned(),
-            Ok(kubeconfig) => {
-                let contexts: Vec<String> =
-                    kubeconfig.contexts.into_iter().map(|context| context.name).collect();
-                format!("name one of its contexts with --context: {}", contexts.join(", "))
+    let name_it = "name the hub's kubeconfig with --kubeconfig, or in KUBECONFIG; `tidegate local` writes one and says where";
+    let of = || {
+        args.kubeconfig.as_ref().map_or_else(String::new, |file| format!(" `{}`", file.display()))
+    };
+    // Whichever way was taken, what is wrong is in the file: read it again, and say that first.
+    Err(match kubeconfig(args) {
+        Err(kube::config::KubeconfigError::ReadConfig(why, file)) => {
+            hinted(format!("cannot read the kubeconfig `{}`: {why}", file.display()), name_it)
+        }
+        Err(unreadable) => {
+            because(format!("the kubeconfig{} is not one", of()), unreadable, name_it)
+        }
+        Ok(file) => {
+            let contexts = contexts(&file);
+            match args.context.as_ref().or(file.current_context.as_ref()) {
+                None => hinted(
+                    format!("the kubeconfig{} has no current context", of()),
+                    choose(&contexts),
+                ),
+                Some(wanted) if !contexts.contains(wanted) => hinted(
+                    format!("the kubeconfig{} has no context `{wanted}`", of()),
+                    choose(&contexts),
+                ),
+                Some(wanted) => Error::new(error)
+                    .context(format!("cannot use context `{wanted}` of the kubeconfig{}", of())),
             }
-        },
+        }
     })
 }
 
+fn kubeconfig(args: &HubArgs) -> Result<Kubeconfig, kube::config::KubeconfigError> {
+    match &args.kubeconfig {
+        Some(file) => Kubeconfig::read_from(file),
+        None => Kubeconfig::read(),
+    }
+}
+
+fn contexts(kubeconfig: &Kubeconfig) -> Vec<String> {
+    kubeconfig.contexts.iter().map(|context| context.name.clone()).collect()
+}
+
+fn choose(contexts: &[String]) -> String {
+    match contexts {
+        [] => "it has no contexts at all".to_owned(),
+        contexts => format!("name one with --context: {}", contexts.join(", ")),
+    }
+}
+
 impl Hub {
-    /// Returns the Rollouts of the namespace, or of all.
-    pub(crate) async fn rollouts(&self, everywhere: bool) -> anyhow::Result<Vec<Rollout>> {
-        let resource = kind::ROLLOUT.resource();
-        let api: Api<Rollout> = match everywhere {
-            true => Api::all_with(self.client.clone(), &resource),
-            false => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
-        };
-        let list = api
-            .list(&ListParams::default())
-            .await
-            .or_hint("cannot read the Rollouts", not_there)?;
-        Ok(list.items)
+    /// Says why a request for `doing` failed, and what would help.
+    pub(crate) fn refused(&self, doing: &str, error: kube::Error) -> Error {
+        let server = &self.server;
+        match error {
+            kube::Error::Api(status) if status.code == 401 => hinted(
+                format!("{doing}: {server} does not know who you are (401 Unauthorized)"),
+                "the token or certificate in the kubeconfig is wrong or has expired; get a fresh kubeconfig",
+            ),
+            kube::Error::Api(status) if status.code == 403 => hinted(
+                format!("{doing}: {}", status.message),
+                format!(
+                    "{server} knows you, but does not allow it; `kubectl auth can-i --list` shows what it allows"
+                ),
+            ),
+            kube::Error::Api(status) if status.code == 404 => hinted(
+                format!("{doing}: {server} knows no Rollouts, so it is not the hub"),
+                self.other_contexts(),
+            ),
+            kube::Error::Api(status) => Error::msg(format!(
+                "{doing}: {server} answers: {} ({})",
+                status.message, status.code
+            )),
+            error => because(
+                format!("{doing}: no answer from {server}"),
+                innermost(&error),
+                "is the hub up? `tidegate local` must run for as long as its fleet is used; else check the context's server",
+            ),
+        }
     }
 
-    /// Returns the handle of a Rollout, named `name` or `namespace/name`.
-    pub(crate) fn rollout_api<'n>(&self, name: &'n str) -> (Api<Rollout>, &'n str) {
-        let (namespace, name) = name.split_once('/').unwrap_or((&self.namespace, name));
-        (Api::namespaced_with(self.client.clone(), namespace, &kind::ROLLOUT.resource()), name)
+    fn other_contexts(&self) -> String {
+        let contexts = kubeconfig(&self.args).map(|file| contexts(&file)).unwrap_or_default();
+        match &contexts[..] {
+            [] | [_] => {
+                "`tidegate run` makes a cluster a hub; name another kubeconfig with --kubeconfig"
+                    .to_owned()
+            }
+            contexts => format!("name the hub's context with --context: {}", contexts.join(", ")),
+        }
     }
 
     /// Returns the handles of the runs that a Rollout may have: cluster-scoped, and of its namespace.
@@ -89,41 +148,40 @@ impl Hub {
         ]
     }
 
-    /// Returns the run that a Rollout's status names.
-    pub(crate) async fn run_of(&self, rollout: &Rollout) -> anyhow::Result<Run> {
-        let name = required(rollout.status.as_ref().and_then(|status| status.run.as_ref()), "run")?;
+    /// Returns the run that a Rollout's status names, if there is one.
+    pub(crate) async fn run_of(&self, rollout: &Rollout) -> anyhow::Result<Option<Run>> {
+        let Some(name) = rollout.status.as_ref().and_then(|status| status.run.as_deref()) else {
+            return Ok(None);
+        };
+        let mut refusal = None;
         for api in self.run_apis(rollout) {
-            let found =
-                api.get_opt(name).await.or_hint(format!("cannot read run `{name}`"), not_there)?;
-            if let Some(run) = found.filter(|run| is_run_of(run, rollout)) {
-                return Ok(run);
+            match api.get_opt(name).await {
+                Ok(found) => {
+                    if let Some(run) = found.filter(|run| is_run_of(run, rollout)) {
+                        return Ok(Some(run));
+                    }
+                }
+                // Whoever owns a namespace may have no business with runs of the cluster.
+                Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                    refusal = Some(kube::Error::Api(status));
+                }
+                Err(error) => return Err(self.refused(&format!("cannot read run `{name}`"), error)),
             }
         }
-        Err(anyhow!("run `{name}` is gone"))
-    }
-
-    /// Returns a Rollout.
-    pub(crate) async fn rollout(&self, name: &str) -> anyhow::Result<Rollout> {
-        let (api, bare) = self.rollout_api(name);
-        match api.get_opt(bare).await.or_hint(format!("cannot read Rollout `{name}`"), not_there)? {
-            Some(rollout) => Ok(rollout),
-            None => {
-                let known: Vec<String> = self.rollouts(true).await?.iter().map(full_name).collect();
-                let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
-                Err(hinted(
-                    format!("there is no Rollout `{name}` in namespace `{}`", self.namespace),
-                    format!("there is {known}"),
-                ))
-            }
+        match refusal {
+            Some(error) => Err(self.refused(&format!("cannot read run `{name}`"), error)),
+            None => Ok(None),
         }
     }
 }
 
-/// Returns `namespace/name`.
-pub(crate) fn full_name(rollout: &Rollout) -> String {
-    let metadata = &rollout.metadata;
-    let part = |text: &Option<String>| text.clone().unwrap_or_default();
-    format!("{}/{}", part(&metadata.namespace), part(&metadata.name))
+/// Returns what the transport's error comes down to; the layers above it only say that they failed.
+fn innermost(error: &kube::Error) -> Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Error::msg(cause.to_string())
 }
 
 /// Returns whether a run is the one that a Rollout's status names, and was made for it.
@@ -135,14 +193,4 @@ pub(crate) fn is_run_of(run: &Run, rollout: &Rollout) -> bool {
     wanted.is_some()
         && wanted == run.metadata.name.as_deref()
         && made_for.is_some_and(|of| of.rsplit('/').next() == Some(name))
-}
-
-fn not_there() -> String {
-    "is this the hub, and does `tidegate run` or `tidegate local` follow a repository on it?"
-        .to_owned()
-}
-
-/// Returns a name that must be there.
-pub(crate) fn required<'a>(value: Option<&'a String>, what: &str) -> anyhow::Result<&'a str> {
-    value.map(String::as_str).ok_or_else(|| anyhow!("the Rollout has no {what} yet"))
 }

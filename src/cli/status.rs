@@ -1,22 +1,25 @@
 //! `tidegate status`.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
     args::{Format, StatusArgs},
+    detail,
     exit::Exit,
     failure::hinted,
-    hub::{self, full_name},
+    find::full_name,
+    hub,
     output::{self, Table},
 };
 use crate::{
     api::{
         Rollout,
         condition::find,
-        rollout::{READY, RolloutStatus},
+        rollout::{APPROVAL_APPLIED, APPROVAL_REFUSED, ApprovalRecord, READY, RolloutStatus},
     },
     clock::{Clock, SystemClock},
+    model::human_age,
 };
 
 pub(super) async fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
@@ -25,15 +28,74 @@ pub(super) async fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
         Some(name) => (vec![hub.rollout(name).await?], true),
         None => (hub.rollouts(args.all_namespaces).await?, false),
     };
-    if rollouts.is_empty() && args.output.is_none() {
-        let place = if args.all_namespaces {
-            "this hub".to_owned()
+    if rollouts.is_empty() && matches!(args.output, None | Some(Format::Wide)) {
+        return Err(if args.all_namespaces {
+            hinted(
+                "there are no Rollouts on this hub",
+                "`tidegate run` or `tidegate local REPOSITORY` brings them from Git",
+            )
         } else {
-            format!("namespace `{}`", hub.namespace)
-        };
-        return Err(hinted(format!("there are no Rollouts in {place}"), "look everywhere with -A"));
+            hinted(
+                format!("there are no Rollouts in namespace `{}`", hub.namespace),
+                "look everywhere with -A",
+            )
+        });
     }
-    output::write(render(&rollouts, single, args.output, SystemClock.now())?.as_bytes())
+    let now = SystemClock.now();
+    if let (true, None, [rollout]) = (single, args.output, &rollouts[..]) {
+        let run = hub.run_of(rollout).await?;
+        return output::write(detail::page(rollout, run.as_ref(), now).as_bytes());
+    }
+    let exit = output::write(render(&rollouts, single, args.output, now)?.as_bytes())?;
+    if matches!(args.output, None | Some(Format::Wide)) {
+        for (rollout, record) in
+            rollouts.iter().flat_map(|r| refused(r).map(move |record| (r, record)))
+        {
+            anstream::eprintln!("{}: refused: {}", full_name(rollout), words(record));
+        }
+    }
+    Ok(exit)
+}
+
+/// Returns the approvals of what rolls out now that do not count, unless another opened the same gate.
+pub(super) fn refused(rollout: &Rollout) -> impl Iterator<Item = &ApprovalRecord> {
+    let status = rollout.status.as_ref();
+    let records = status.map(|status| status.approvals.as_slice()).unwrap_or_default();
+    let over = status
+        .and_then(|status| find(&status.conditions, READY))
+        .is_some_and(|ready| ready.status == "True");
+    // A policy that does not count has no target: it may keep any approval from counting.
+    let current = move |record: &&ApprovalRecord| {
+        !over
+            && (record.target.is_empty()
+                || status.and_then(|status| status.commit.as_ref()) == Some(&record.target))
+    };
+    let opened = move |record: &ApprovalRecord| {
+        records.iter().any(|other| {
+            other.state == APPROVAL_APPLIED
+                && (&other.target, &other.stage, &other.task)
+                    == (&record.target, &record.stage, &record.task)
+        })
+    };
+    records
+        .iter()
+        .filter(|record| record.state == APPROVAL_REFUSED)
+        .filter(current)
+        .filter(move |record| !opened(record))
+}
+
+/// Says why an approval does not count.
+pub(super) fn words(record: &ApprovalRecord) -> String {
+    record.message.clone().unwrap_or_else(|| format!("{} is refused", record.path))
+}
+
+/// Says where a Rollout comes from: branch and repository.
+pub(super) fn place(rollout: &Rollout) -> String {
+    let source = rollout.status.as_ref().and_then(|status| status.source.as_ref());
+    source.map_or_else(
+        || "the branch that is followed".to_owned(),
+        |source| format!("branch {} of {}", source.reference, source.repository),
+    )
 }
 
 fn render(
@@ -54,9 +116,11 @@ fn render(
     })
 }
 
-/// What `kubectl get rollouts -o json` would print.
+/// What `kubectl get rollouts -o json` would print: without the bookkeeping of who owns which field.
 fn document(rollouts: &[Rollout], single: bool) -> anyhow::Result<serde_json::Value> {
-    if let (true, [rollout]) = (single, rollouts) {
+    let mut rollouts = rollouts.to_vec();
+    rollouts.iter_mut().for_each(|rollout| rollout.metadata.managed_fields = None);
+    if let (true, [rollout]) = (single, &rollouts[..]) {
         return Ok(serde_json::to_value(rollout)?);
     }
     Ok(
@@ -88,9 +152,12 @@ fn table(rollouts: &[Rollout], wide: bool, now: Timestamp) -> String {
             ready.map_or_else(|| "Unknown".to_owned(), |condition| condition.status.clone()),
             ready.map_or_else(
                 || "-".to_owned(),
-                |condition| age(now.duration_since(condition.last_transition_time.0)),
+                |condition| human_age(condition.last_transition_time.0, now),
             ),
-            status.message.clone().unwrap_or_default(),
+            match wide {
+                true => status.message.clone().unwrap_or_default(),
+                false => brief(status.message.as_deref().unwrap_or_default()).to_owned(),
+            },
         ];
         if wide {
             cells.push(or_dash(status.run.as_ref()));
@@ -107,18 +174,10 @@ fn table(rollouts: &[Rollout], wide: bool, now: Timestamp) -> String {
     table.render()
 }
 
-/// Returns a duration as kubectl prints ages: the largest unit, and the next one while the first is small.
-pub(crate) fn age(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs().max(0);
-    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..600 if seconds % 60 != 0 => format!("{minutes}m{}s", seconds % 60),
-        120..10_800 => format!("{minutes}m"),
-        10_800..28_800 if minutes % 60 != 0 => format!("{hours}h{}m", minutes % 60),
-        10_800..172_800 => format!("{hours}h"),
-        _ => format!("{days}d"),
-    }
+/// Returns what a message says beyond what stands beside it anyway: run, commit, index, stage, clusters and how to approve.
+pub(super) fn brief(message: &str) -> &str {
+    let Some((_, waits)) = message.split_once(" clusters; it ") else { return message };
+    waits.split_once("; approve with").map_or(waits, |(waits, _)| waits)
 }
 
 #[cfg(test)]
@@ -126,18 +185,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_read_as_in_kubectl() {
-        for (seconds, want) in [
-            (0, "0s"),
-            (119, "119s"),
-            (120, "2m"),
-            (125, "2m5s"),
-            (3_600, "60m"),
-            (10_860, "3h1m"),
-            (90_000, "25h"),
-            (200_000, "2d"),
+    fn a_brief_message_says_only_what_is_waited_for() {
+        let run = "run web-154b91e1 rolls out 154b91e1 (index 1): stage 2/2 canary, 1/3 clusters";
+        let waits = "waits for approval `web-154b91e1-before-canary` since 2026-11-23T16:42:52Z";
+        for (message, want) in [
+            (format!("{run}; it {waits}; approve with `tidegate approve`"), waits),
+            (
+                format!("{run}; it waits for member1 in stage canary"),
+                "waits for member1 in stage canary",
+            ),
+            (run.to_owned(), run),
+            (
+                "154b91e1 (index 1) is on all 3 clusters".to_owned(),
+                "154b91e1 (index 1) is on all 3 clusters",
+            ),
         ] {
-            assert_eq!(age(SignedDuration::from_secs(seconds)), want);
+            assert_eq!(brief(&message), want);
         }
     }
 }

@@ -24,7 +24,8 @@ use crate::{
 pub(super) async fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
     let hub = hub::connect(&args.hub).await?;
     let first = hub.rollout(&args.rollout).await?;
-    let (api, name) = hub.rollout_api(&args.rollout);
+    let api = hub.beside(&first);
+    let name = first.metadata.name.clone().unwrap_or_default();
     let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut rollouts = watcher(api, only).default_backoff().applied_objects().boxed();
     let [cluster, namespaced] = hub.run_apis(&first);

@@ -3,6 +3,7 @@
 //! Plain data: no clock, no client, no async. A value of one of these types is known to be well formed; text that is
 //! not yet checked stays a `String`.
 
+pub mod age;
 pub mod amount;
 pub mod commit;
 pub mod digest;
@@ -12,6 +13,7 @@ pub mod object;
 pub mod scope;
 pub mod snapshot;
 
+pub use age::human_age;
 pub use amount::MaxConcurrency;
 pub use commit::CommitId;
 pub use digest::Digest;

@@ -19,8 +19,9 @@ impl Verbosity {
     /// Returns the filter: ours at the level asked for, the libraries' only when they warn.
     const fn filter(self) -> &'static str {
         match self {
-            Self::Warnings => "warn,kube=error,hyper=error",
-            Self::Turns => "warn,tidegate=info,kube=error",
+            // The client's own word on a failed request is off: whoever asked says it, with a reason.
+            Self::Warnings => "warn,kube=error,hyper=error,kube_client::client::builder=off",
+            Self::Turns => "warn,tidegate=info,kube=error,kube_client::client::builder=off",
             Self::Decisions => "info,tidegate=debug,kube=warn",
         }
     }

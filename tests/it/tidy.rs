@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("git", &["model", "trust"]),
     ("hub", &["api", "model"]),
-    ("apiserver", &[]),
+    ("apiserver", &["model"]),
     // second floor
     ("engine", &["api", "clock", "hub", "model", "placement", "rollout"]),
     // top

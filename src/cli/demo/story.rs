@@ -58,6 +58,10 @@ impl Stage<'_> {
     pub(super) fn commit(&self, message: &str, signed: bool) -> anyhow::Result<String> {
         let sign = if signed { "-S " } else { "" };
         self.type_command(&format!("git add --all && git commit {sign}-m '{message}' && git push"));
+        self.commit_quietly(message, signed)
+    }
+
+    fn commit_quietly(&self, message: &str, signed: bool) -> anyhow::Result<String> {
         self.repository.git(&["add", "--all"])?;
         let sign: &[&str] = if signed { &["-S"] } else { &["--no-gpg-sign"] };
         self.repository.git(&[&["commit", "--quiet", "-m", message], sign].concat())?;
@@ -121,7 +125,7 @@ impl Stage<'_> {
     fn introduce(&self, run: &api::Run) {
         let index = run.spec.resource_snapshot_index.as_deref().filter(|index| !index.is_empty());
         let index = index.map_or_else(String::new, |index| format!(" of snapshot index {index}"));
-        self.type_command("kubectl get clusterstagedupdaterun --watch");
+        self.type_command("tidegate watch web");
         anstream::println!("  {}: a staged update run{index}", run.name_any());
     }
 
@@ -138,8 +142,8 @@ impl Stage<'_> {
             "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Approval\nmetadata: {{name: {stage}}}\nspec:\n  rollout: web\n  commit: {commit}\n  stage: {stage}\n  task: BeforeStage\n  decision: Approve\n"
         );
         self.repository.write(&path, &text)?;
-        self.type_command(&format!("tidegate approve web --stage {stage}"));
-        self.commit(&format!("approve {stage} of {short}"), true)?;
+        self.type_command(&format!("tidegate approve web --stage {stage} && git push"));
+        self.commit_quietly(&format!("approve web before {stage} of {short}"), true)?;
         Ok(())
     }
 

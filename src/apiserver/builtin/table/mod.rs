@@ -15,7 +15,6 @@ use serde_json::{Map, Value, json};
 
 pub(super) use self::kinds::{age_of_creation, columns_of, name as name_column};
 pub use self::{
-    age::human_age,
     column::{Cell, Column, ColumnType},
     json_path::{JsonPath, JsonPathError},
 };

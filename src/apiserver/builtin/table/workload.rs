@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{age::age_of, human_age, selector_text};
+use super::{age::age_of, selector_text};
+use crate::model::human_age;
 
 /// A number at `path`, zero where there is none.
 fn number(object: &Value, path: &str) -> i64 {
