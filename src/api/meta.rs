@@ -79,6 +79,13 @@ pub const COMMIT: &str = "gitops.tidegate.dev/commit";
 /// commit is complete on the hub, so that it need not wait for more changes before it cuts a snapshot.
 pub const CONTENT_DIGEST: &str = "gitops.tidegate.dev/content-digest";
 
+/// Namespace on the hub of what the built-in engine needs for itself: its Lease, and credentials for its members.
+pub const SYSTEM_NAMESPACE: &str = "tidegate-system";
+/// On Secrets in [`SYSTEM_NAMESPACE`]: the member cluster whose kubeconfig they hold.
+pub const MEMBER_SECRET: &str = "gitops.tidegate.dev/member";
+/// The kubeconfig, in such a Secret.
+pub const MEMBER_SECRET_KEY: &str = "kubeconfig";
+
 /// Field manager of GitOps writes.
 pub const GITOPS_MANAGER: &str = "tidegate";
 /// Field manager of the built-in engine.
@@ -87,4 +94,9 @@ pub const ENGINE_MANAGER: &str = "tidegate-engine";
 /// Returns the name of a member's namespace on the hub.
 pub fn member_namespace(cluster: &str) -> String {
     format!("{MEMBER_NAMESPACE_PREFIX}{cluster}")
+}
+
+/// Returns the name of the Secret with a member's kubeconfig.
+pub fn member_secret(cluster: &str) -> String {
+    format!("tidegate-member-{cluster}")
 }

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     config::{DEFAULT_POLL_INTERVAL, DEFAULT_REFERENCE, Engine},
+    engine::SnapshotMode,
     model::GoDuration,
 };
 
@@ -47,7 +48,9 @@ pub enum Command {
     Local(LocalArgs),
     /// Follow repositories and roll out what they say
     ///
-    /// The daemon. Works on any hub that a kubeconfig reaches; keeps all its state there.
+    /// The daemon. Works on any hub that a kubeconfig reaches; keeps all its state there. On a hub without Fleet's
+    /// controllers, the built-in engine executes the runs, for the members that `tidegate join` made known; several such
+    /// daemons agree by a Lease which of them does. Without a repository, it is that engine and nothing else.
     Run(RunArgs),
     /// Show where the rollouts are, and what they wait for
     Status(StatusArgs),
@@ -145,7 +148,7 @@ pub struct LocalArgs {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Repository to follow: a path, or a file:// or https:// URL
-    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    #[arg(long, value_name = "URL")]
     pub repository: Option<String>,
     /// What to follow.
     #[command(flatten)]
@@ -156,6 +159,9 @@ pub struct RunArgs {
     /// Who executes the runs
     #[arg(long, value_name = "WHO")]
     pub engine: Option<EngineArg>,
+    /// When the built-in engine cuts snapshots of placements whose strategy is External
+    #[arg(long, value_name = "WHEN", default_value = "both")]
+    pub snapshot_mode: SnapshotModeArg,
     /// Configuration file, for many repositories; flags win over it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -181,6 +187,27 @@ impl From<EngineArg> for Engine {
             EngineArg::Fleet => Self::Fleet,
             EngineArg::Builtin => Self::Builtin,
             EngineArg::None => Self::None,
+        }
+    }
+}
+
+/// Values of `--snapshot-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotModeArg {
+    /// When content changes, and when a run without an index begins
+    Both,
+    /// When content changes; a run without an index takes the latest snapshot
+    OnChange,
+    /// When a run without an index begins
+    OnRun,
+}
+
+impl From<SnapshotModeArg> for SnapshotMode {
+    fn from(argument: SnapshotModeArg) -> Self {
+        match argument {
+            SnapshotModeArg::Both => Self::Both,
+            SnapshotModeArg::OnChange => Self::OnChange,
+            SnapshotModeArg::OnRun => Self::OnRun,
         }
     }
 }

@@ -21,6 +21,7 @@ mod output;
 mod pipeline;
 mod render;
 mod run;
+mod run_engine;
 mod shutdown;
 mod status;
 mod watch;

@@ -20,9 +20,15 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Change, Collection, Context, Key, Queue};
+use super::{Again, Change, Collection, Context, Key, Queue, work};
 use crate::{
-    api::{AppliedWork, kind, meta},
+    api::{
+        AppliedWork, MemberCluster,
+        condition::is_true,
+        kind,
+        member::{HEALTHY, MEMBER_AGENT},
+        meta,
+    },
     hub::Hub,
     model::Scope,
 };
@@ -37,7 +43,10 @@ pub(super) struct Agent {
     /// The member's AppliedWorks.
     pub(super) anchors: Collection<AppliedWork>,
     cluster: String,
+    /// Works that the member needs a look at. Its own queue: a member that does not answer holds up nobody else's works.
     queue: Arc<Queue<Key>>,
+    /// Which hands these are: the registry numbers them.
+    number: u64,
     /// Resource versions of applied objects, as we last saw them: their changes are no news.
     versions: Mutex<HashMap<String, String>>,
     watches: Mutex<HashMap<String, JoinHandle<()>>>,
@@ -57,6 +66,20 @@ impl Agent {
     /// Returns the work that an AppliedWork of this name anchors.
     fn work(&self, anchor: &str) -> Key {
         Key::new(Scope::Namespace(meta::member_namespace(&self.cluster)), anchor)
+    }
+
+    /// Puts a work of the member into its queue.
+    pub(super) fn look_at(&self, work: Key) {
+        self.queue.add(work);
+    }
+
+    fn look_at_all(&self, ctx: &Context) {
+        let namespace = Some(meta::member_namespace(&self.cluster));
+        for work in ctx.works.all() {
+            if work.metadata.namespace == namespace {
+                self.look_at(Key::of(&work.metadata));
+            }
+        }
     }
 
     /// Notes how an applied object was left, and watches its kind from now on.
@@ -137,16 +160,12 @@ impl Agents {
     }
 
     /// Starts and stops agents as members come and go, until `stop`.
-    pub(super) async fn keep(
-        self: Arc<Self>,
-        ctx: Arc<Context>,
-        queue: Arc<Queue<Key>>,
-        stop: CancellationToken,
-    ) {
+    pub(super) async fn keep(self: Arc<Self>, ctx: Arc<Context>, stop: CancellationToken) {
+        self.listen(&ctx);
         let mut changes = ctx.members.changes();
         loop {
             changes.mark_unchanged();
-            self.match_members(&ctx, &queue, &stop);
+            self.match_members(&ctx, &stop);
             tokio::select! {
                 () = stop.cancelled() => break,
                 changed = changes.changed() => if changed.is_err() { break },
@@ -155,34 +174,60 @@ impl Agents {
         locked(&self.agents).clear();
     }
 
-    fn match_members(&self, ctx: &Arc<Context>, queue: &Arc<Queue<Key>>, stop: &CancellationToken) {
-        let names = ctx.members.names();
-        locked(&self.agents).retain(|name, (_, stop)| {
-            let kept = names.contains(name);
+    /// Looks at every work of a member that is well again.
+    fn listen(self: &Arc<Self>, ctx: &Arc<Context>) {
+        let (agents, held) = (Arc::downgrade(self), Arc::downgrade(ctx));
+        ctx.clusters.listen(move |change: &Change<'_, MemberCluster>| {
+            let well = |cluster: Option<&Arc<MemberCluster>>| cluster.is_some_and(|c| healthy(c));
+            if well(change.new)
+                && !well(change.old)
+                && let (Some(agents), Some(ctx)) = (agents.upgrade(), held.upgrade())
+                && let Some(agent) = agents.get(&change.key.name)
+            {
+                agent.look_at_all(&ctx);
+            }
+        });
+    }
+
+    fn match_members(&self, ctx: &Arc<Context>, stop: &CancellationToken) {
+        let open = ctx.members.open();
+        locked(&self.agents).retain(|name, (agent, stop)| {
+            let kept = open.iter().any(|(open, _, number)| open == name && *number == agent.number);
             if !kept {
                 stop.cancel();
             }
             kept
         });
-        for name in names {
-            if let Some(hub) = ctx.members.get(&name)
-                && self.get(&name).is_none()
-            {
+        for (name, hub, number) in open {
+            if self.get(&name).is_none() {
                 let stop = stop.child_token();
-                let agent = start(name.clone(), hub, queue.clone(), stop.clone());
-                locked(&self.agents).insert(name.clone(), (agent.clone(), stop));
+                let agent = start(ctx, name.clone(), hub, number, stop.clone());
+                locked(&self.agents).insert(name, (agent.clone(), stop));
                 tokio::spawn(catch_up(ctx.clone(), agent));
             }
         }
     }
 }
 
-fn start(cluster: String, hub: Hub, queue: Arc<Queue<Key>>, stop: CancellationToken) -> Arc<Agent> {
+fn healthy(cluster: &MemberCluster) -> bool {
+    let agents = cluster.status.as_ref().and_then(|status| status.agent_status.as_ref());
+    let mut agents = agents.into_iter().flatten();
+    agents.any(|agent| agent.kind == MEMBER_AGENT && is_true(&agent.conditions, HEALTHY))
+}
+
+fn start(
+    ctx: &Arc<Context>,
+    cluster: String,
+    hub: Hub,
+    number: u64,
+    stop: CancellationToken,
+) -> Arc<Agent> {
     let agent = Arc::new(Agent {
         anchors: Collection::new(&hub, Some(kind::APPLIED_WORK), None, |_| None),
         hub,
         cluster,
-        queue,
+        queue: Queue::new("work"),
+        number,
         versions: Mutex::default(),
         watches: Mutex::default(),
     });
@@ -193,18 +238,24 @@ fn start(cluster: String, hub: Hub, queue: Arc<Queue<Key>>, stop: CancellationTo
             agent.queue.add(agent.work(&change.key.name));
         }
     });
-    let kept = agent.clone();
-    tokio::spawn(async move { kept.anchors.keep(stop).await });
+    let (kept, halt) = (agent.clone(), stop.clone());
+    tokio::spawn(async move { kept.anchors.keep(halt).await });
+    let (held, working) = (ctx.clone(), Arc::downgrade(&agent));
+    let width = ctx.options.width;
+    tokio::spawn(agent.queue.clone().run(width, stop, move |key| {
+        let (ctx, agent) = (held.clone(), working.upgrade());
+        async move {
+            match agent {
+                Some(agent) => work::reconcile(ctx, agent, key).await,
+                None => Ok(Again::No),
+            }
+        }
+    }));
     agent
 }
 
 /// Looks at every work of a member when its agent knows what is there.
 async fn catch_up(ctx: Arc<Context>, agent: Arc<Agent>) {
     agent.anchors.ready().await;
-    let namespace = Some(meta::member_namespace(&agent.cluster));
-    for work in ctx.works.all() {
-        if work.metadata.namespace == namespace {
-            agent.queue.add(Key::of(&work.metadata));
-        }
-    }
+    agent.look_at_all(&ctx);
 }

@@ -1,16 +1,16 @@
 //! What every controller has at hand.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
-use tokio::sync::watch;
 
 use super::{
     collection::{Collection, Key},
+    members::Members,
     queue::Queue,
 };
 use crate::{
@@ -49,63 +49,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { snapshot_mode: SnapshotMode::default(), clock: clock::system(), width: 32 }
-    }
-}
-
-/// The member clusters that this engine applies to. Cheap to clone; clusters may come and go at any time.
-#[derive(Clone)]
-pub struct Members {
-    clusters: Arc<RwLock<BTreeMap<String, Hub>>>,
-    changes: Arc<watch::Sender<u64>>,
-}
-
-impl Members {
-    /// Returns a registry without clusters.
-    pub fn new() -> Self {
-        Self { clusters: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
-    }
-
-    /// Adds a cluster, or gives it another client.
-    pub fn insert(&self, name: impl Into<String>, client: kube::Client) {
-        let mut clusters = self.clusters.write().unwrap_or_else(PoisonError::into_inner);
-        clusters.insert(name.into(), Hub::new(client));
-        self.changes.send_modify(|count| *count += 1);
-    }
-
-    /// Forgets a cluster. What was applied to it stays there.
-    pub fn remove(&self, name: &str) {
-        self.clusters.write().unwrap_or_else(PoisonError::into_inner).remove(name);
-        self.changes.send_modify(|count| *count += 1);
-    }
-
-    /// Returns the hands on a cluster.
-    pub fn get(&self, name: &str) -> Option<Hub> {
-        self.clusters.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    /// Returns the names of all clusters.
-    pub fn names(&self) -> Vec<String> {
-        self.clusters.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
-    }
-
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-}
-
-impl Default for Members {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl FromIterator<(String, kube::Client)> for Members {
-    fn from_iter<I: IntoIterator<Item = (String, kube::Client)>>(clusters: I) -> Self {
-        let members = Self::new();
-        for (name, client) in clusters {
-            members.insert(name, client);
-        }
-        members
     }
 }
 

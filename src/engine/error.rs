@@ -14,6 +14,9 @@ pub enum EngineError {
     /// Something that should be there soon is not there yet.
     #[error("{0} is not there yet")]
     Awaited(String),
+    /// Fleet's controllers have come to the hub.
+    #[error("Fleet's controllers have come to this hub: {0}")]
+    Intruder(String),
     /// The engine was asked to stop.
     #[error("stopped")]
     Stopped,
@@ -24,7 +27,7 @@ impl EngineError {
     pub fn recovery(&self) -> Recovery {
         match self {
             Self::Hub(error) => error.recovery(),
-            Self::Selection(_) => Recovery::Stall,
+            Self::Selection(_) | Self::Intruder(_) => Recovery::Stall,
             Self::Awaited(_) | Self::Stopped => Recovery::Reread,
         }
     }

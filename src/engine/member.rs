@@ -4,23 +4,27 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use super::{Again, Change, Context, EngineError, Key, Queue};
+use super::{Again, Change, Context, EngineError, Key, Queue, Trouble, members::Way};
 use crate::{
     api::{
-        MemberCluster,
+        AppliedWork, MemberCluster,
         condition::{self, Claim, Truth, whole_seconds},
+        kind,
         member::{AgentStatus, HEALTHY, JOINED, MEMBER_AGENT, MemberClusterStatus, READY_TO_JOIN},
         meta,
     },
     hub::{Delete, Hub, HubError},
-    model::ObjectKey,
+    model::{ObjectKey, Scope},
 };
 
 const HEARTBEAT_SECONDS: i32 = 60;
 /// How long a member may take to answer a heartbeat.
 const ANSWER: Duration = Duration::from_secs(5);
+/// A member that is not well is looked at again so often, or more.
+const UNWELL: Duration = Duration::from_secs(5);
 /// A deletion is looked at again so often, beside every change.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -86,9 +90,10 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Result<Again, EngineError
     if !condition::is_true(&status.conditions, READY_TO_JOIN) {
         create_namespace(&ctx, &key).await?;
     }
-    let health = match ctx.members.get(&key.name) {
+    let health = match ctx.members.way(&key.name) {
         None => None,
-        Some(member) => Some(look(&member).await),
+        Some(Way::Open(member, _)) => Some(look(&member, &key.name).await),
+        Some(Way::Closed(trouble)) => Some(Err(trouble)),
     };
     let now = ctx.now();
     let generation = cluster.metadata.generation.unwrap_or_default();
@@ -100,10 +105,12 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Result<Again, EngineError
     if !(fresh && same_but_heartbeat(&status, &told)) && status != told {
         ctx.clusters.merge_status(&key, &json!(told)).await?;
     }
-    Ok(match health {
+    let period = Duration::from_secs(u64::try_from(period).unwrap_or(60));
+    Ok(match ctx.members.way(&key.name) {
         // The registry's change wakes it up.
-        None => Again::No,
-        Some(_) => Again::After(Duration::from_secs(u64::try_from(period).unwrap_or(60))),
+        None | Some(Way::Closed(_)) => Again::No,
+        Some(Way::Open(..)) if matches!(health, Some(Ok(()))) => Again::After(period),
+        Some(Way::Open(..)) => Again::After(period.min(UNWELL)),
     })
 }
 
@@ -118,19 +125,77 @@ async fn create_namespace(ctx: &Context, key: &Key) -> Result<(), HubError> {
     }
 }
 
-/// How a member answered.
-struct Health {
-    error: Option<String>,
+/// Whether a member is well.
+type Health = Result<(), Trouble>;
+
+/// Asks a member for what its agent needs first: that one question tells of network, credentials, rights and kinds.
+async fn look(member: &Hub, cluster: &str) -> Health {
+    let api = member.api::<AppliedWork>(kind::APPLIED_WORK, &Scope::Cluster);
+    let few = ListParams::default().limit(1);
+    match tokio::time::timeout(ANSWER, api.list_metadata(&few)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(trouble(&error, cluster)),
+        Err(_) => Err(Trouble {
+            reason: "Unreachable",
+            message: format!(
+                "the cluster did not answer within {} s; check that it runs and can be reached from here",
+                ANSWER.as_secs()
+            ),
+        }),
+    }
 }
 
-async fn look(member: &Hub) -> Health {
-    let answer = tokio::time::timeout(ANSWER, member.client().apiserver_version()).await;
-    let error = match answer {
-        Ok(Ok(_)) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("no answer within {} s", ANSWER.as_secs())),
+/// Returns what a failed question to a member means, and what would help.
+fn trouble(error: &kube::Error, cluster: &str) -> Trouble {
+    let code = match error {
+        kube::Error::Api(status) => status.code,
+        _ => 0,
     };
-    Health { error }
+    let again = format!("run `tidegate join {cluster}` again");
+    let (reason, message) = match code {
+        401 => (
+            "CredentialsRefused",
+            format!(
+                "the cluster refuses the credentials in its kubeconfig, which expired or were withdrawn; {again} with new ones"
+            ),
+        ),
+        403 => (
+            "NoPermission",
+            format!(
+                "the credentials in the cluster's kubeconfig do not suffice ({}); give their account the rights of cluster-admin, or {again} with others",
+                text(error)
+            ),
+        ),
+        404 => (
+            "DefinitionMissing",
+            format!("the cluster does not know the kind AppliedWork; {again}, which installs it"),
+        ),
+        _ => (
+            "Unreachable",
+            format!(
+                "the cluster cannot be reached ({}); check that it runs, and that address and certificates in its kubeconfig are right, or {again}",
+                text(error)
+            ),
+        ),
+    };
+    Trouble { reason, message }
+}
+
+/// Returns an error with its causes in one line.
+fn text(error: &kube::Error) -> String {
+    let mut text = match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn heartbeat(status: &MemberClusterStatus) -> Option<Timestamp> {
@@ -165,22 +230,27 @@ fn tell(
     );
     condition::set(&mut status.conditions, ready, generation, now);
     let Some(health) = health else { return status };
-    let joined = Claim::new(
-        JOINED,
-        Truth::True,
-        "MemberClusterJoined",
-        "Member cluster has successfully joined the fleet",
-    );
+    let joined = match health {
+        Err(trouble) if !condition::is_true(&status.conditions, JOINED) => {
+            Claim::new(JOINED, Truth::Unknown, trouble.reason, &trouble.message)
+        }
+        _ => Claim::new(
+            JOINED,
+            Truth::True,
+            "MemberClusterJoined",
+            "Member cluster has successfully joined the fleet",
+        ),
+    };
     condition::set(&mut status.conditions, joined, generation, now);
     let mut agents = status.agent_status.take().unwrap_or_default();
     if !agents.iter().any(|agent| agent.kind == MEMBER_AGENT) {
         agents.push(AgentStatus { kind: MEMBER_AGENT.to_owned(), ..Default::default() });
     }
     for agent in agents.iter_mut().filter(|agent| agent.kind == MEMBER_AGENT) {
-        let healthy = match &health.error {
-            None => Claim::new(HEALTHY, Truth::True, "InternalMemberClusterHealthy", ""),
-            Some(why) => {
-                Claim::new(HEALTHY, Truth::False, "InternalMemberClusterUnhealthy", why.as_str())
+        let healthy = match health {
+            Ok(()) => Claim::new(HEALTHY, Truth::True, "InternalMemberClusterHealthy", ""),
+            Err(trouble) => {
+                Claim::new(HEALTHY, Truth::False, trouble.reason, trouble.message.as_str())
             }
         };
         let answered = healthy.truth == Truth::True;

@@ -46,7 +46,7 @@ pub async fn run(
         () = ready(&ctx) => tracing::debug!("every object of the hub is known"),
     }
     tasks.spawn(content::keep(ctx.clone(), placements.clone(), stop.clone()));
-    tasks.spawn(agents.clone().keep(ctx.clone(), works.clone(), stop.clone()));
+    tasks.spawn(agents.clone().keep(ctx.clone(), stop.clone()));
     tasks.spawn(member::keep(ctx.clone(), clusters.clone(), stop.clone()));
     macro_rules! control {
         ($queue:ident, $reconcile:path) => {
@@ -62,10 +62,9 @@ pub async fn run(
     control!(clusters, member::reconcile);
     control!(runs, update_run::reconcile);
     let held = ctx.clone();
-    tasks.spawn(works.run(width, stop.clone(), move |key| {
-        let agent = work::member_of(&key).and_then(|name| agents.get(name));
-        work::reconcile(held.clone(), agent, key)
-    }));
+    tasks.spawn(
+        works.run(width, stop.clone(), move |key| work::route(held.clone(), agents.clone(), key)),
+    );
     stop.cancelled().await;
     let finished = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_WORDS, finished).await.is_err() {

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use kube::core::{GroupVersionKind, ObjectMeta};
 use serde_json::{Value, json};
 
-use super::{Again, Change, Context, EngineError, Key, Queue, agent::Agent};
+use super::{
+    Again, Change, Context, EngineError, Key, Queue,
+    agent::{Agent, Agents},
+};
 use crate::{
     api::{
         AppliedWork, Work, kind, meta,
@@ -58,26 +61,46 @@ pub(super) fn member_of(work: &Key) -> Option<&str> {
     work.scope.namespace()?.strip_prefix(meta::MEMBER_NAMESPACE_PREFIX)
 }
 
+/// Gives a work to the agent of its member, if there is one, or lets it go with a cluster that leaves.
+///
+/// # Errors
+/// When the hub does not answer.
+pub(super) async fn route(
+    ctx: Arc<Context>,
+    agents: Arc<Agents>,
+    key: Key,
+) -> Result<Again, EngineError> {
+    let Some(work) = ctx.works.get(&key) else { return Ok(Again::No) };
+    if leaving(&ctx, &key) {
+        ctx.works.remove_finalizer(&work, meta::WORK_FINALIZER).await?;
+    } else if let Some(agent) = member_of(&key).and_then(|name| agents.get(name)) {
+        agent.look_at(key);
+    }
+    Ok(Again::No)
+}
+
+/// Returns whether the work's cluster leaves, or has left. It keeps what it has.
+fn leaving(ctx: &Context, work: &Key) -> bool {
+    member_of(work).is_none_or(|name| {
+        let cluster = ctx.clusters.get(&Key::new(Scope::Cluster, name));
+        cluster.is_none_or(|cluster| cluster.metadata.deletion_timestamp.is_some())
+    })
+}
+
 /// Brings a member to what a work says, and tells in the work's status what came of it.
 ///
 /// # Errors
 /// When hub or member do not answer. What a member refuses is no error: the status tells it.
 pub(super) async fn reconcile(
     ctx: Arc<Context>,
-    agent: Option<Arc<Agent>>,
+    agent: Arc<Agent>,
     key: Key,
 ) -> Result<Again, EngineError> {
     let Some(work) = ctx.works.get(&key) else { return Ok(Again::No) };
-    let leaving = member_of(&key).is_none_or(|name| {
-        let cluster = ctx.clusters.get(&Key::new(Scope::Cluster, name));
-        cluster.is_none_or(|cluster| cluster.metadata.deletion_timestamp.is_some())
-    });
-    if leaving {
-        // A cluster that leaves keeps what it has.
+    if leaving(&ctx, &key) {
         ctx.works.remove_finalizer(&work, meta::WORK_FINALIZER).await?;
         return Ok(Again::No);
     }
-    let Some(agent) = agent else { return Ok(Again::No) };
     agent.anchors.ready().await;
     if work.metadata.deletion_timestamp.is_some() {
         return clean_up(&ctx, &agent, &key, &work).await;

@@ -7,6 +7,7 @@
 pub mod connect;
 pub mod discovery;
 pub mod error;
+pub mod kubeconfig;
 pub mod object;
 pub mod typed;
 

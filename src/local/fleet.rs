@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use k8s_openapi::{
-    api::rbac::v1::Subject,
+    api::{core::v1::Namespace, rbac::v1::Subject},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -22,7 +22,7 @@ use crate::{
         condition::is_true,
         kind,
         member::{JOINED, MemberClusterSpec},
-        meta::GITOPS_MANAGER,
+        meta::{GITOPS_MANAGER, SYSTEM_NAMESPACE},
     },
     apiserver::{ApiServer, OpenError, Options, StoreKind},
     clock::Clock,
@@ -133,8 +133,9 @@ impl Fleet {
             clock,
             ..engine::Options::default()
         };
-        let engine = tokio::spawn(engine::run(client(0), registry, options, stop.clone()));
         let hub = client(0);
+        system_namespace(&hub).await?;
+        let engine = tokio::spawn(execute(hub.clone(), registry, options, stop.clone()));
         let mut fleet = Self { servers, members, engine, stop };
         fleet.wait_joined(hub).await?;
         Ok(fleet)
@@ -224,6 +225,34 @@ async fn open(
     ApiServer::open(options)
         .await
         .map_err(|source| FleetError::Open { cluster: cluster.to_owned(), source })
+}
+
+/// Runs the engine while it has the hub's Lease: an engine of another process may want it too.
+async fn execute(
+    hub: Client,
+    members: Members,
+    options: engine::Options,
+    stop: CancellationToken,
+) -> Result<(), EngineError> {
+    // Always the same: a hub's store has one process, and its next life need not wait for the Lease's end.
+    let election = engine::Election::engine("tidegate-local");
+    let run = |term| engine::run(hub.clone(), members.clone(), options.clone(), term);
+    engine::lead(hub.clone(), &election, stop, run).await
+}
+
+async fn system_namespace(hub: &Client) -> Result<(), FleetError> {
+    let api: Api<Namespace> = Api::all(hub.clone());
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some(SYSTEM_NAMESPACE.to_owned());
+    match api.create(&PostParams::default(), &namespace).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        Err(source) => Err(FleetError::Refused {
+            doing: "create a namespace",
+            cluster: HUB.into(),
+            source: source.into(),
+        }),
+    }
 }
 
 fn is_member_kind(definition: &Value) -> bool {

@@ -8,6 +8,7 @@ mod conformance;
 mod daemon;
 mod engine;
 mod git;
+mod plain;
 mod rollout;
 mod support;
 mod tidy;

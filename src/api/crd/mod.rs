@@ -7,6 +7,7 @@
 mod approval;
 mod binding;
 mod definition;
+mod lacking;
 mod member;
 mod placement;
 mod rollout;
@@ -20,6 +21,7 @@ mod work;
 use serde_json::Value;
 
 use definition::Definition;
+pub use lacking::lacking;
 
 /// Returns every definition, in the order of their names. A hub needs all of them, a member cluster only the one of
 /// [`kind::APPLIED_WORK`](super::kind::APPLIED_WORK).

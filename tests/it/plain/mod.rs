@@ -1,0 +1,4 @@
+//! The engine as a program of its own, on hubs that it knows only by a kubeconfig.
+
+mod engine;
+mod world;
