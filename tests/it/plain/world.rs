@@ -171,8 +171,8 @@ pub fn member(name: &str) -> ObjectKey {
 pub fn health(cluster: &Value) -> (String, String, String) {
     let agents = cluster.pointer("/status/agentStatus").and_then(Value::as_array);
     let conditions = agents.and_then(|agents| agents.first()).map(|agent| &agent["conditions"]);
-    let conditions = conditions.and_then(Value::as_array).into_iter().flatten();
-    let health = conditions.filter(|held| held["type"] == "Healthy").next_back();
+    let mut conditions = conditions.and_then(Value::as_array).into_iter().flatten();
+    let health = conditions.find(|held| held["type"] == "Healthy");
     let text = |field: &str| {
         let value = health.and_then(|health| health[field].as_str());
         value.unwrap_or_default().to_owned()
