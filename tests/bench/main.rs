@@ -10,6 +10,9 @@ mod fleet;
 mod requests;
 mod runs;
 mod startup;
+// The tests' own: processes, repositories, real API servers.
+#[path = "../it/support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 
@@ -58,9 +61,13 @@ fn seconds(duration: Duration) -> String {
     format!("{:.3} s", duration.as_secs_f64())
 }
 
-/// Returns the resident memory of a process, in megabytes.
+/// Returns the resident memory of a process and of its children, in megabytes.
 fn resident_mb(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or_default() / 1024
+    let kb = line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok());
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let children = children.unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|id| id.parse().ok()).map(resident_mb);
+    kb.unwrap_or_default() / 1024 + children.sum::<u64>()
 }

@@ -187,6 +187,11 @@ impl Kubernetes {
         &self.servers
     }
 
+    /// The processes that are parents of the programs.
+    pub fn processes(&self) -> Vec<u32> {
+        self.programs.iter().map(Watched::id).collect()
+    }
+
     /// A server by name.
     pub fn server(&self, name: &str) -> &Server {
         self.servers.iter().find(|server| server.name == name).unwrap()

@@ -85,6 +85,11 @@ impl Running {
         Self { child, said, lines }
     }
 
+    /// Returns its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until a line contains `text`, and returns it.
     pub fn wait_for(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;

@@ -69,6 +69,11 @@ impl Watched {
         &self.name
     }
 
+    /// The number of the watchdog, whose child the program is.
+    pub fn id(&self) -> u32 {
+        self.shell.id()
+    }
+
     /// Whether it ended, and how.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.shell.try_wait().unwrap()
