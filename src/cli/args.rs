@@ -136,8 +136,8 @@ pub struct LocalArgs {
     /// Port of the hub, the members on those after it; 0 for ports that are free, the same again over a restart
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port: u16,
-    /// How many member clusters
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// How many member clusters; with 0 there is the hub alone
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub members: u16,
     /// What to follow.
     #[command(flatten)]

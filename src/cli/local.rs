@@ -99,8 +99,12 @@ async fn announce(
     }
     let following = args.repository.as_deref().map_or_else(String::new, |url| format!("\nFollowing {url}. Who may approve is what policy/allowed_signers says in the first commit.\n"));
     anstream::println!(
-        "The hub and {} members are ready. Reach them with\n\n  export KUBECONFIG={}\n  kubectl get memberclusters\n\n{}{following}\nPress Ctrl-C to stop; the same --data-dir brings everything back.",
-        fleet.members().len(),
+        "The hub{} ready. Reach them with\n\n  export KUBECONFIG={}\n  kubectl get memberclusters\n\n{}{following}\nPress Ctrl-C to stop; the same --data-dir brings everything back.",
+        match fleet.members().len() {
+            0 => " is".to_owned(),
+            1 => " and 1 member are".to_owned(),
+            count => format!(" and {count} members are"),
+        },
         shell_word(&file.to_string_lossy()),
         table.render(),
     );

@@ -15,7 +15,7 @@ use tidegate::{
         self,
         condition::{self, Truth},
         kind::{self, Kind},
-        run::SUCCEEDED,
+        run::{SUCCEEDED, StageStatus},
     },
     clock,
     local::{Fleet, Member, Storage},
@@ -84,6 +84,17 @@ where
             return;
         }
     }
+}
+
+/// Waits until a run's stages are as wanted.
+pub async fn staged(client: &Client, name: &str, wanted: impl Fn(&[StageStatus]) -> bool) {
+    let runs: Api<api::Run> =
+        Api::all_with(client.clone(), &kind::CLUSTER_STAGED_UPDATE_RUN.resource());
+    wait(runs, name, |run: &api::Run| {
+        let stages = run.status.as_ref().and_then(|status| status.stages_status.as_deref());
+        stages.is_some_and(&wanted)
+    })
+    .await;
 }
 
 /// Waits until a run succeeds.
