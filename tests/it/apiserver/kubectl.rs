@@ -1,7 +1,9 @@
 //! The real kubectl, with a fresh discovery cache for every command.
 
+use std::path::Path;
+
 use super::served::{Served, run};
-use crate::support::process::{kubectl, say_skipped};
+use crate::support::process::{asset, kubectl, say_skipped};
 
 const WIDGETS: &str = r#"
 apiVersion: apiextensions.k8s.io/v1
@@ -123,6 +125,7 @@ const STEPS: &[Step] = &[
     ("api-versions", true, &["apps/v1", "example.com/v1"]),
     ("apply -f widget.yaml", true, &["widget.example.com/w created"]),
     ("apply -f widget.yaml", true, &["widget.example.com/w unchanged"]),
+    ("apply --validate=false -f widget.yaml", true, &["widget.example.com/w unchanged"]),
     ("get wd", true, &["NAME   SIZE   READY", "w      3"]),
     ("get wd -A", true, &["NAMESPACE   NAME", "default     w"]),
     ("get wd w -o yaml", true, &["color: red", "size: 3", "generation: 1"]),
@@ -145,6 +148,12 @@ const STEPS: &[Step] = &[
             "The Widget \"w\" is invalid: spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1",
         ],
     ),
+    (
+        "apply --server-side --dry-run=server -f widget-server.yaml",
+        true,
+        &["widget.example.com/server serverside-applied (server dry run)"],
+    ),
+    ("get widget server", false, &["widgets.example.com \"server\" not found"]),
     (
         "apply --server-side -f widget-server.yaml",
         true,
@@ -206,6 +215,13 @@ const STEPS: &[Step] = &[
     ("get configmap -n shop --field-selector data.x=1", false, &["field label not supported"]),
     ("edit configmap cm -n shop", true, &["configmap/cm edited"]),
     ("get configmap cm -n shop -o jsonpath={.data.l}", true, &["edited"]),
+    (
+        "wait --for=jsonpath={.data.l}=edited configmap/cm -n shop --timeout=10s",
+        true,
+        &["condition met"],
+    ),
+    ("get --raw /api/v1/namespaces/shop/configmaps/cm", true, &["\"l\":\"edited\""]),
+    ("rollout status deployment/web -n shop --watch=false", true, &["Waiting for deployment"]),
     ("describe configmap cm -n shop", true, &["Name:         cm", "edited", "Events:"]),
     ("describe deployment web -n shop", true, &["Replicas:", "Image:"]),
     ("describe namespace shop", true, &["Status:       Active"]),
@@ -218,6 +234,7 @@ const STEPS: &[Step] = &[
     ),
     ("create -f generated.yaml", true, &["configmap/gen-"]),
     ("delete widget w", true, &["widget.example.com \"w\" deleted"]),
+    ("wait --for=delete widget/w --timeout=10s", true, &[]),
     // Newer ones say from where in between.
     (
         "delete configmap cm -n shop --dry-run=server",
@@ -246,10 +263,29 @@ const STEPS: &[Step] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_works() {
-    let Some(program) = kubectl() else {
-        say_skipped("kubectl against the API server", "there is no kubectl");
-        return;
-    };
+    match kubectl() {
+        Some(program) => every_command_works_with(&program).await,
+        None => say_skipped("kubectl against the API server", "there is no kubectl"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_oldest_kubectl_works() {
+    match asset("kubectl-oldest") {
+        Ok(program) => every_command_works_with(&program).await,
+        Err(why) => say_skipped("the oldest kubectl against the API server", &why),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_kubectl_works() {
+    match asset("kubectl-newest") {
+        Ok(program) => every_command_works_with(&program).await,
+        Err(why) => say_skipped("the newest kubectl against the API server", &why),
+    }
+}
+
+async fn every_command_works_with(program: &Path) {
     let served = Served::start().await;
     served.write("crd.yaml", WIDGETS);
     served.write("widget.yaml", WIDGET);
@@ -273,7 +309,7 @@ async fn kubectl_works() {
     let mut wrong = Vec::new();
     for (words, succeeds, holds) in STEPS {
         let arguments: Vec<&str> = words.split(' ').collect();
-        let mut command = served.kubectl(&program, &arguments);
+        let mut command = served.kubectl(program, &arguments);
         command.env("KUBE_EDITOR", "sed -i s/^..l:.w$/\\ \\ l:\\ edited/");
         let output = run(command).await;
         let said = format!(

@@ -44,6 +44,17 @@ pub fn kubectl() -> Option<PathBuf> {
     pinned.into_iter().chain(in_path).find(|path| path.is_file())
 }
 
+/// Returns a program that `.ci/run` provides, or says why there is none.
+pub fn asset(name: &str) -> Result<PathBuf, String> {
+    let folder = std::env::var_os("KUBEBUILDER_ASSETS")
+        .ok_or("KUBEBUILDER_ASSETS is not set; .ci/run sets it")?;
+    let program = PathBuf::from(folder).join(name);
+    match program.is_file() {
+        true => Ok(program),
+        false => Err(format!("there is no {}", program.display())),
+    }
+}
+
 /// Says loudly that a suite did not run, in words that stand out in a log.
 pub fn say_skipped(suite: &str, why: &str) {
     eprintln!("\n!!! NOT RUN: {suite}: {why}\n");
