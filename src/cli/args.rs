@@ -252,6 +252,22 @@ pub struct WatchArgs {
     /// Give up after this long
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<GoDuration>,
+    /// Wait until the daemon has taken this commit up, too: right after a push, what is done is the commit before
+    #[arg(long, value_name = "ID", value_parser = commit)]
+    pub commit: Option<String>,
+    /// End as soon as somebody is asked for something: an approval, a start or a resume
+    #[arg(long)]
+    pub until_asked: bool,
+}
+
+/// Reads a commit's id, in full or its first digits.
+fn commit(text: &str) -> Result<String, String> {
+    if (7..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a commit's id has 7 to 40 hexadecimal digits; `git rev-parse HEAD` prints one"
+            .to_owned())
+    }
 }
 
 /// Arguments of `history`.

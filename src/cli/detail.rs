@@ -63,7 +63,7 @@ pub(super) fn page(rollout: &Rollout, run: Option<&api::Run>, now: Timestamp) ->
     let mut text = page.render();
     if let Some(run) = run {
         let progress = rollout::progress(&Run::from(run), now);
-        let block = pipeline::block(&progress, now);
+        let block = pipeline::block(&progress, now, None);
         if !block.is_empty() {
             text.push('\n');
             block.iter().for_each(|line| text.push_str(&format!("  {line}\n")));

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{
     args::{Format, HistoryArgs},
     exit::Exit,
+    find::full_name,
     hub,
     output::{self, Table},
 };
@@ -17,8 +18,13 @@ use crate::{
 pub(super) async fn run(args: &HistoryArgs) -> anyhow::Result<Exit> {
     let hub = hub::connect(&args.hub).await?;
     let rollout = hub.rollout(&args.rollout).await?;
-    let mut releases = rollout.status.map(|status| status.history).unwrap_or_default();
+    let mut releases =
+        rollout.status.as_ref().map(|status| status.history.clone()).unwrap_or_default();
     releases.reverse();
+    if releases.is_empty() && matches!(args.output, None | Some(Format::Wide)) {
+        anstream::eprintln!("{} has rolled out nothing yet", full_name(&rollout));
+        return Ok(Exit::Done);
+    }
     let text = match args.output {
         Some(Format::Json) => format!("{:#}\n", json!(releases)),
         Some(Format::Yaml) => serde_yaml::to_string(&releases)?,

@@ -22,6 +22,7 @@ mod pipeline;
 mod render;
 mod run;
 mod run_engine;
+mod screen;
 mod shutdown;
 mod status;
 mod watch;

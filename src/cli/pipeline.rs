@@ -1,108 +1,111 @@
-//! A run as a pipeline of stages: a block that is drawn again, or one line a change.
-
-use std::io::{IsTerminal, Write};
+//! A run as a pipeline of stages: a line a stage, or a line a change.
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
-use crate::rollout::{Cause, ClusterProgress, Phase, Progress, StageProgress};
+use crate::{
+    model::human_age,
+    rollout::{Cause, ClusterProgress, Phase, Progress, StageProgress},
+};
 
-/// Shows progress: in place on a terminal, line by line elsewhere.
-pub(crate) struct Screen {
-    live: bool,
-    drawn: usize,
-    last: Option<Progress>,
-}
+/// Below this a line cannot say anything, whatever the terminal says of itself.
+const NARROWEST: usize = 20;
 
-impl Screen {
-    /// Returns a screen for stdout.
-    pub(crate) fn new() -> Self {
-        Self { live: std::io::stdout().is_terminal(), drawn: 0, last: None }
-    }
-
-    /// Shows where the run is now.
-    pub(crate) fn show(&mut self, progress: &Progress, now: Timestamp) {
-        let mut out = anstream::stdout().lock();
-        if self.live {
-            if self.drawn > 0 {
-                // Up over the block, and clear to the end of the screen.
-                let _ = write!(out, "\x1b[{}A\x1b[J", self.drawn);
-            }
-            let lines = block(progress, now);
-            self.drawn = lines.len();
-            for line in lines {
-                let _ = writeln!(out, "  {line}");
+/// Returns a line a stage: its clusters, and what it waits on. No line is wider than `width`: where names do not fit, the
+/// clusters are marks.
+pub(crate) fn block(progress: &Progress, now: Timestamp, width: Option<usize>) -> Vec<String> {
+    let longest =
+        |of: &dyn Fn(&StageProgress) -> usize| progress.stages.iter().map(of).max().unwrap_or(0);
+    let names = longest(&|stage| stage.name.chars().count());
+    let counts = longest(&|stage| count(stage).len());
+    let states = longest(&|stage| stage_state(stage, now).chars().count());
+    let spelled = longest(&|stage| stage.clusters.iter().map(|c| c.name.chars().count() + 3).sum());
+    let marks = longest(&|stage| stage.clusters.len() + 1);
+    let width = width.map_or(usize::MAX, |width| width.max(NARROWEST));
+    let left = width.saturating_sub(names + 2 + 1 + counts + 2);
+    let fits = spelled <= left.saturating_sub(states);
+    // Marks give way to the state down to a handful: what is waited on matters more than the ninetieth dot.
+    let room = if fits { spelled } else { marks.min(left.saturating_sub(states).max(8)) };
+    let draw = |stage: &StageProgress| {
+        let mut line = Line::new(width);
+        line.push(&format!("{:<names$}  ", stage.name), Style::new());
+        let before = line.used;
+        if fits {
+            for cluster in &stage.clusters {
+                let (mark, style) = mark(cluster.phase);
+                line.push(&format!("{} {mark}", cluster.name), style);
+                line.push(" ", Style::new());
             }
         } else {
-            for line in changes(self.last.as_ref(), progress) {
-                let _ = writeln!(out, "  {line}");
+            for cluster in stage.clusters.iter().take(room.saturating_sub(1)) {
+                let (mark, style) = mark(cluster.phase);
+                line.push(&mark.to_string(), style);
             }
         }
-        let _ = out.flush();
-        self.last = Some(progress.clone());
-    }
-
-    /// Leaves the block as it is; what is shown next starts below it.
-    pub(crate) fn leave(&mut self) {
-        self.drawn = 0;
-    }
-
-    /// Returns whether the block is drawn in place, so that clocks in it are worth drawing again.
-    pub(crate) fn is_live(&self) -> bool {
-        self.live
-    }
-}
-
-/// Returns a line a stage: its clusters, and what it waits on.
-pub(crate) fn block(progress: &Progress, now: Timestamp) -> Vec<String> {
-    let name_width =
-        progress.stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0);
-    let cells: Vec<String> = progress.stages.iter().map(clusters).collect();
-    let plain = |stage: &StageProgress| {
-        stage.clusters.iter().map(|c| c.name.chars().count() + 3).sum::<usize>()
+        let pad = (before + room).saturating_sub(line.used);
+        line.push(&format!("{:pad$} {:>counts$}  ", "", count(stage)), Style::new());
+        line.push(&stage_state(stage, now), Style::new());
+        line.text.trim_end().to_owned()
     };
-    let cell_width = progress.stages.iter().map(plain).max().unwrap_or(0);
-    progress
-        .stages
-        .iter()
-        .zip(cells)
-        .map(|(stage, cells)| {
-            let pad = cell_width.saturating_sub(plain(stage));
-            let done =
-                stage.clusters.iter().filter(|cluster| cluster.phase == Phase::Succeeded).count();
-            let state = stage_state(stage, now);
-            format!(
-                "{:<name_width$}  {cells}{:pad$} {done}/{}  {state}",
-                stage.name,
-                "",
-                stage.clusters.len()
-            )
-            .trim_end()
-            .to_owned()
-        })
-        .collect()
+    progress.stages.iter().map(draw).collect()
 }
 
-/// A cluster's mark: `.` waiting, `>` updating, `+` updated, `!` failed or stuck. Colour only adds.
+fn count(stage: &StageProgress) -> String {
+    format!("{}/{}", stage.updated(), stage.clusters.len())
+}
+
+/// A line that knows how wide it is without its colours, and stops at the edge.
+struct Line {
+    text: String,
+    used: usize,
+    width: usize,
+}
+
+impl Line {
+    fn new(width: usize) -> Self {
+        Self { text: String::new(), used: 0, width }
+    }
+
+    fn push(&mut self, text: &str, style: Style) {
+        let fitting: String = text.chars().take(self.width - self.used).collect();
+        self.used += fitting.chars().count();
+        if style == Style::new() {
+            self.text.push_str(&fitting);
+        } else {
+            self.text.push_str(&format!("{style}{fitting}{style:#}"));
+        }
+    }
+}
+
+/// Returns as many of the lines as there is room for, around the first stage that is not done.
+pub(crate) fn window(lines: Vec<String>, progress: &Progress, height: usize) -> Vec<String> {
+    let height = height.max(3);
+    if lines.len() <= height {
+        return lines;
+    }
+    let current =
+        progress.stages.iter().take_while(|stage| stage.phase == Phase::Succeeded).count();
+    let shown = height - 2;
+    let start = current.saturating_sub(1).min(lines.len() - shown);
+    let end = start + shown;
+    let mut kept = Vec::with_capacity(height);
+    let more = |count: usize, what: &str| format!("({count} stages {what})");
+    kept.push(more(start, "before"));
+    kept.extend_from_slice(&lines[start..end]);
+    kept.push(more(lines.len() - end, "after"));
+    kept
+}
+
+/// A cluster's mark: `.` waiting, `>` updating, `?` stuck, `+` updated, `!` failed. Colour only adds.
 fn mark(phase: Phase) -> (char, Style) {
     let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
     match phase {
         Phase::Succeeded => ('+', colour(AnsiColor::Green)),
-        Phase::Failed | Phase::Stuck => ('!', colour(AnsiColor::Red)),
+        Phase::Failed => ('!', colour(AnsiColor::Red)),
+        Phase::Stuck => ('?', colour(AnsiColor::Red)),
         Phase::Updating | Phase::Stopping => ('>', colour(AnsiColor::Yellow)),
         _ => ('.', Style::new().dimmed()),
     }
-}
-
-fn clusters(stage: &StageProgress) -> String {
-    stage
-        .clusters
-        .iter()
-        .map(|cluster| {
-            let (mark, style) = mark(cluster.phase);
-            format!("{style}{} {mark}{style:#} ", cluster.name)
-        })
-        .collect()
 }
 
 fn stage_state(stage: &StageProgress, now: Timestamp) -> String {
@@ -122,11 +125,14 @@ fn stage_state(stage: &StageProgress, now: Timestamp) -> String {
 }
 
 /// Returns what is waited on, and for how long still.
-pub(crate) fn waiting(cause: &Cause, now: Timestamp) -> String {
+fn waiting(cause: &Cause, now: Timestamp) -> String {
     match cause {
         Cause::Timer { until, .. } => {
-            let left = until.duration_since(now).as_secs_f64().max(0.0).ceil();
-            format!("waits {left:.0}s more")
+            // Up to the next second: a wait that is not over does not say 0s.
+            let left = until.duration_since(now).as_millis().max(0).saturating_add(999) / 1_000;
+            let left = Timestamp::from_second(i64::try_from(left).unwrap_or(i64::MAX));
+            let left = left.map(|left| human_age(Timestamp::UNIX_EPOCH, left));
+            format!("waits {} more", left.unwrap_or_else(|_| "long".to_owned()))
         }
         _ => reason(cause),
     }
@@ -137,7 +143,7 @@ fn reason(cause: &Cause) -> String {
     match cause {
         Cause::Start { .. } => "waits to be started".to_owned(),
         Cause::Approval { request, .. } => format!("waits for approval of {request}"),
-        Cause::Timer { until, .. } => format!("waits until {}", until.strftime("%H:%M:%SZ")),
+        Cause::Timer { until, .. } => format!("waits until {until}"),
         Cause::Clusters { names, .. } => format!("stuck on {}", names.join(", ")),
         Cause::Resume { .. } => "stopped, waits to be resumed".to_owned(),
     }
@@ -241,6 +247,7 @@ mod tests {
                 ),
             ]),
             at(100),
+            None,
         );
         let plain: Vec<String> =
             shown.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
@@ -251,6 +258,57 @@ mod tests {
                 "canary   member3 . member1 .  0/2"
             ]
         );
+    }
+
+    fn fleet(clusters: usize) -> Progress {
+        let names: Vec<String> =
+            (0..clusters).map(|number| format!("member-{number:03}")).collect();
+        let clusters: Vec<(&str, Phase)> =
+            names.iter().map(|name| (name.as_str(), Phase::Pending)).collect();
+        let gate = Cause::Approval {
+            request: "web-12345678-before-prod".into(),
+            stage: "prod".into(),
+            since: None,
+        };
+        progress(vec![
+            stage("staging", Phase::Succeeded, &[("member-000", Phase::Succeeded)], vec![]),
+            stage("prod", Phase::Waiting, &clusters, vec![gate]),
+        ])
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_what_is_waited_on_stays_in_sight() {
+        for clusters in [1, 3, 100] {
+            for width in [1, 20, 40, 72, 80, 200] {
+                for line in block(&fleet(clusters), at(0), Some(width)) {
+                    let plain = anstream::adapter::strip_str(&line).to_string();
+                    assert!(plain.chars().count() <= width.max(NARROWEST), "{width}: {plain}");
+                }
+            }
+        }
+        let lines = block(&fleet(100), at(0), Some(80));
+        let plain = anstream::adapter::strip_str(&lines[1]).to_string();
+        assert!(
+            plain.ends_with("0/100  waits for approval of web-12345678-before-prod"),
+            "{plain}"
+        );
+    }
+
+    #[test]
+    fn a_low_terminal_shows_the_stage_that_is_worked_on() {
+        let done = |name: &str| stage(name, Phase::Succeeded, &[], vec![]);
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let mut stages: Vec<StageProgress> = names.map(done).into();
+        stages[4].phase = Phase::Updating;
+        stages[5].phase = Phase::Pending;
+        let progress = progress(stages);
+        let lines: Vec<String> = names.map(str::to_owned).into();
+        assert_eq!(window(lines.clone(), &progress, 6), names);
+        assert_eq!(
+            window(lines.clone(), &progress, 4),
+            ["(3 stages before)", "d", "e", "(1 stages after)"]
+        );
+        assert_eq!(window(lines, &progress, 0), ["(3 stages before)", "d", "(2 stages after)"]);
     }
 
     #[test]

@@ -36,7 +36,9 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<Exit> {
     for fault in &faults {
         anstream::eprintln!("{fault}");
     }
-    ensure!(faults.is_empty(), "{} fault(s); what could be rendered is above", faults.len());
+    let count = faults.len();
+    let plural = if count == 1 { "" } else { "s" };
+    ensure!(count == 0, "{count} fault{plural}; what could be rendered is above");
     Ok(Exit::Done)
 }
 

@@ -70,7 +70,10 @@ pub fn read(text: &str, path: &Path) -> Result<Daemon, InvalidConfig> {
             },
         };
         Ok(Repository {
-            url: entry.url,
+            url: match entry.url.contains(':') || entry.url.is_empty() {
+                true => entry.url,
+                false => folder.join(entry.url).to_string_lossy().into_owned(),
+            },
             reference: entry.reference.unwrap_or_else(|| DEFAULT_REFERENCE.to_owned()),
             path: entry.path.unwrap_or_else(|| ".".to_owned()),
             interval,
@@ -99,10 +102,11 @@ mod tests {
 
     #[test]
     fn every_setting_is_read_and_defaults_fill_the_rest() {
-        let text = "engine: builtin\nrepositories:\n- url: https://example.com/fleet.git\n  interval: 1m\n  tokenFile: token\n- url: /srv/fleet\n  ref: live\n  path: prod\n";
+        let text = "engine: builtin\nrepositories:\n- url: https://example.com/fleet.git\n  interval: 1m\n  tokenFile: token\n- url: /srv/fleet\n  ref: live\n  path: prod\n- url: fleet.git\n";
         let config = read(text, Path::new("/etc/tidegate/config.yaml")).unwrap();
         assert_eq!(config.engine, Engine::Builtin);
-        let [first, second] = &config.repositories[..] else { panic!("two repositories") };
+        let [first, second, third] = &config.repositories[..] else { panic!("three repositories") };
+        assert_eq!(third.url, "/etc/tidegate/fleet.git");
         assert_eq!(first.token_file.as_deref(), Some(Path::new("/etc/tidegate/token")));
         assert_eq!(
             (first.interval.to_string().as_str(), first.reference.as_str()),

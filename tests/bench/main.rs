@@ -3,7 +3,7 @@
 //! `cargo bench` runs everything, `cargo bench -- NAME…` the parts whose names contain one of the words. Times are wall
 //! clock, medians over several rounds. Figures marked *recorded* were measured elsewhere once (docs/explanation/speed.md
 //! says where and how) and stand beside ours only for scale.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod commits;
 mod fleet;

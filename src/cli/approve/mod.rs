@@ -21,7 +21,7 @@ pub(super) async fn run(args: &ApproveArgs) -> anyhow::Result<Exit> {
     };
     let gate = Gate::find(&run, args.stage.as_deref(), &said)?;
     if args.patch {
-        return patch::approve(&hub, &run, &gate, args).await;
+        return patch::approve(&hub, &name, &run, &gate, args).await;
     }
     let approval = commit::approve(&rollout, &run, &gate, args)?;
     let as_whom = approval.by.map_or_else(String::new, |person| format!(", as {person}"));

@@ -22,6 +22,7 @@ use crate::{
 /// Sets the request's condition, as `kubectl patch --subresource=status` would. What somebody else has said stays.
 pub(super) async fn approve(
     hub: &Hub,
+    name: &str,
     run: &api::Run,
     gate: &Gate,
     args: &ApproveArgs,
@@ -56,5 +57,5 @@ pub(super) async fn approve(
         "status": {"conditions": conditions},
     }));
     requests.patch_status(&gate.request, &PatchParams::default(), &patch).await.map_err(refused)?;
-    output::write(format!("approved {gate}: {}\n", gate.request).as_bytes())
+    output::write(format!("approved {name} {gate}: {}\n", gate.request).as_bytes())
 }

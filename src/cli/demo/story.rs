@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::repository::Repository;
 use crate::{
     api::{self, kind, meta},
-    cli::pipeline::Screen,
+    cli::screen::Screen,
     clock::Clock,
     rollout::{self, Cause, Phase, Run},
 };
@@ -103,7 +103,7 @@ impl Stage<'_> {
             let now = self.clock.now();
             let progress = rollout::progress(&Run::from(run), now);
             if !progress.stages.is_empty() {
-                screen.show(&progress, now);
+                screen.show(None, &progress, now);
             }
             match progress.phase {
                 Phase::Succeeded => return outcome(run),

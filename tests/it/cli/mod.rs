@@ -1,7 +1,10 @@
 //! The binary itself, as a person uses it.
 
 mod crash;
+mod daily;
 mod demo;
 mod local;
 mod manual;
+mod pages;
+mod shell;
 mod tutorial;
