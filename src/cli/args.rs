@@ -52,6 +52,23 @@ pub enum Command {
     /// controllers, the built-in engine executes the runs, for the members that `tidegate join` made known; several such
     /// daemons agree by a Lease which of them does. Without a repository, it is that engine and nothing else.
     Run(RunArgs),
+    /// Make a cluster a member of a hub with the built-in engine
+    ///
+    /// Writes a MemberCluster and a Secret with the member's kubeconfig on the hub, and the definition of AppliedWork on the
+    /// member, after it has asked both whether they would take them. The Secret holds the credentials of the member's
+    /// context, with every file read in: whoever may read Secrets in namespace tidegate-system has them. Joining again
+    /// changes credentials or labels, and nothing else.
+    Join(JoinArgs),
+    /// Let a member go
+    ///
+    /// Deletes its MemberCluster, waits until the engine has let it go, and deletes its Secret. What was applied to the
+    /// cluster stays there. Ends with 3 when --timeout came first.
+    Leave(LeaveArgs),
+    /// Print what a hub needs: definitions, rights, and a Deployment
+    ///
+    /// For `tidegate install | kubectl apply --server-side -f -`. The Deployment runs `tidegate run` with the rights that
+    /// it needs and no more; which those are follows from what it is told to do.
+    Install(InstallArgs),
     /// Show where the rollouts are, and what they wait for
     Status(StatusArgs),
     /// Follow a rollout until it is done
@@ -165,6 +182,73 @@ pub struct RunArgs {
     /// Configuration file, for many repositories; flags win over it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Arguments of `join`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// The member's name on the hub
+    pub name: String,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// Kubeconfig of the member; the hub's when left out
+    #[arg(long, value_name = "FILE", required_unless_present = "member_context")]
+    pub member_kubeconfig: Option<PathBuf>,
+    /// Context of the member in its kubeconfig; the current one when left out
+    #[arg(long, value_name = "NAME")]
+    pub member_context: Option<String>,
+    /// Address of the member as the engine reaches it, where it differs from the kubeconfig's
+    #[arg(long, value_name = "URL")]
+    pub member_server: Option<String>,
+    /// Labels of the member, which stages and placements select by
+    #[arg(long, value_name = "KEY=VALUE,…", value_delimiter = ',')]
+    pub labels: Vec<String>,
+    /// Only ask whether hub and member would take it
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `leave`.
+#[derive(Debug, Args)]
+pub struct LeaveArgs {
+    /// The member's name on the hub
+    pub name: String,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub timeout: GoDuration,
+}
+
+/// Arguments of `install`.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// Who executes the runs; with `fleet`, Fleet's own definitions are left alone
+    #[arg(long, value_name = "WHO", default_value = "builtin")]
+    pub engine: InstallEngine,
+    /// Repository to follow; without one, the engine alone is installed
+    #[arg(long, value_name = "URL", required_if_eq("engine", "fleet"))]
+    pub repository: Option<String>,
+    /// Branch to follow
+    #[arg(long = "ref", value_name = "BRANCH", default_value = DEFAULT_REFERENCE)]
+    pub reference: String,
+    /// Folder in the repository; the rest is not read
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub path: String,
+    /// Image with the program `tidegate`
+    #[arg(long, value_name = "IMAGE", default_value = concat!("tidegate:", env!("CARGO_PKG_VERSION")))]
+    pub image: String,
+}
+
+/// Values of `install --engine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InstallEngine {
+    /// The built-in engine
+    Builtin,
+    /// Fleet's controllers
+    Fleet,
 }
 
 /// Values of `--engine`.

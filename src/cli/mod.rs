@@ -15,6 +15,10 @@ mod folder;
 mod follow;
 mod history;
 mod hub;
+mod install;
+mod install_rights;
+mod join;
+mod leave;
 mod lint;
 mod local;
 mod output;
@@ -59,6 +63,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Demo(args) => block_on(demo::run(&args)),
         Command::Local(args) => block_on(local::run(&args)),
         Command::Run(args) => block_on(run::run(&args)),
+        Command::Join(args) => block_on(join::run(&args)),
+        Command::Leave(args) => block_on(leave::run(&args)),
+        Command::Install(args) => install::run(&args),
         Command::Status(args) => block_on(status::run(&args)),
         Command::Watch(args) => block_on(watch::run(&args)),
         Command::History(args) => block_on(history::run(&args)),

@@ -452,7 +452,7 @@ impl<T: Wire> Collection<T> {
         let name = name.unwrap_or_default();
         match &error {
             HubError::Stale { .. } | HubError::AlreadyExists { .. } => {
-                if let Some(object) = self.hub.get(self.kind(scope)?, scope, name).await? {
+                if let Some(object) = self.hub.find(self.kind(scope)?, scope, name).await? {
                     self.absorb(object);
                 }
             }

@@ -92,7 +92,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Result<Again, EngineError
     }
     let health = match ctx.members.way(&key.name) {
         None => None,
-        Some(Way::Open(member, _)) => Some(look(&member, &key.name).await),
+        Some(Way::Open(member, _)) => Some(check(&member, &key.name).await),
         Some(Way::Closed(trouble)) => Some(Err(trouble)),
     };
     let now = ctx.now();
@@ -129,7 +129,10 @@ async fn create_namespace(ctx: &Context, key: &Key) -> Result<(), HubError> {
 type Health = Result<(), Trouble>;
 
 /// Asks a member for what its agent needs first: that one question tells of network, credentials, rights and kinds.
-async fn look(member: &Hub, cluster: &str) -> Health {
+///
+/// # Errors
+/// What is wrong with the member, and what would help.
+pub async fn check(member: &Hub, cluster: &str) -> Result<(), Trouble> {
     let api = member.api::<AppliedWork>(kind::APPLIED_WORK, &Scope::Cluster);
     let few = ListParams::default().limit(1);
     match tokio::time::timeout(ANSWER, api.list_metadata(&few)).await {

@@ -79,6 +79,22 @@ impl Hub {
         found.map_err(|error| HubError::of(error, key(kind, scope, name)))
     }
 
+    /// Returns the object, if there is one, with no other right than that to list.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn find<T: Wire>(
+        &self,
+        kind: Kind,
+        scope: &Scope,
+        name: &str,
+    ) -> Result<Option<T>, HubError> {
+        let params = ListParams::default().fields(&format!("metadata.name={name}"));
+        let found = self.api(kind, scope).list(&params).await;
+        let found = found.map_err(|error| HubError::of(error, key(kind, scope, name)))?;
+        Ok(found.items.into_iter().next())
+    }
+
     /// Returns all objects of a kind, in one namespace or everywhere, by label selector.
     ///
     /// # Errors
