@@ -34,7 +34,7 @@ const READ_ALL: Right = right("*", &["*"], &["list", "watch"]);
 /// What the built-in engine does on a hub.
 const ENGINE: &[Right] = &[
     READ_ALL,
-    right(PLACEMENT_GROUP, &["clusterresourceplacements", "resourceplacements"], &["get", "patch"]),
+    right(PLACEMENT_GROUP, &["clusterresourceplacements", "resourceplacements"], &["patch"]),
     right(
         PLACEMENT_GROUP,
         &["clusterresourceplacements/status", "resourceplacements/status"],
@@ -66,17 +66,13 @@ const ENGINE: &[Right] = &[
         &["update"],
     ),
     right(PLACEMENT_GROUP, &["clusterstagedupdatestrategies", "stagedupdatestrategies"], &["get"]),
-    right(PLACEMENT_GROUP, &["clusterstagedupdateruns", "stagedupdateruns"], &["get", "patch"]),
+    right(PLACEMENT_GROUP, &["clusterstagedupdateruns", "stagedupdateruns"], &["patch"]),
     right(
         PLACEMENT_GROUP,
         &["clusterstagedupdateruns/status", "stagedupdateruns/status"],
         &["update"],
     ),
-    right(
-        PLACEMENT_GROUP,
-        &["clusterapprovalrequests", "approvalrequests"],
-        &["get", "create", "delete"],
-    ),
+    right(PLACEMENT_GROUP, &["clusterapprovalrequests", "approvalrequests"], &["create", "delete"]),
     right(
         PLACEMENT_GROUP,
         &["clusterapprovalrequests/status", "approvalrequests/status"],

@@ -264,13 +264,13 @@ async fn confirm(
     captured: Option<Captured>,
 ) -> Result<Option<(Arc<api::Run>, Seen)>, EngineError> {
     let scope = &key.scope;
-    let Some(run) = ctx.hub.get(api::kind::run(scope), scope, &key.name).await? else {
+    let Some(run) = ctx.hub.find(api::kind::run(scope), scope, &key.name).await? else {
         return Ok(None);
     };
     let run = ctx.runs.absorb(run);
     let placement = Key::new(scope.clone(), &run.spec.placement_name);
     let labels = format!("{}={}", meta::PARENT_PLACEMENT, placement.name);
-    let found = ctx.hub.get(api::kind::placement(scope), scope, &placement.name).await?;
+    let found = ctx.hub.find(api::kind::placement(scope), scope, &placement.name).await?;
     let mut seen = Seen {
         placement: found.map(|placement| ctx.placements.absorb(placement)),
         policy_snapshots: ctx.policies.list_now(scope, &labels).await?,
@@ -281,12 +281,12 @@ async fn confirm(
     };
     if is_new(&run) {
         let strategy = &run.spec.staged_rollout_strategy_name;
-        let found = ctx.hub.get(api::kind::strategy(scope), scope, strategy).await?;
+        let found = ctx.hub.find(api::kind::strategy(scope), scope, strategy).await?;
         seen.strategy = found.map(|strategy| ctx.strategies.absorb(strategy));
         seen.snapshots = ctx.snapshots.list_now(scope, &labels).await?;
     }
     for name in requests_of(&run) {
-        let found = ctx.hub.get(api::kind::approval_request(scope), scope, name).await?;
+        let found = ctx.hub.find(api::kind::approval_request(scope), scope, name).await?;
         if let Some(request) = found {
             seen.approvals.insert(name.to_owned(), ctx.approvals.absorb(request));
         }

@@ -25,10 +25,7 @@ pub(super) fn member() -> Definition {
                 "Member-Agent-Last-Seen",
                 r#".status.agentStatus[?(@.type=="MemberAgent")].lastReceivedHeartbeat"#,
             ),
-            Column::text(
-                "Node-Count",
-                ".status.properties['kubernetes-fleet.io/node-count'].value",
-            ),
+            Column::text("Node-Count", r".status.properties.kubernetes-fleet\.io/node-count.value"),
             Column::text("Available-CPU", ".status.resourceUsage.available.cpu"),
             Column::text("Available-Memory", ".status.resourceUsage.available.memory"),
             Column::wide("Allocatable-CPU", ".status.resourceUsage.allocatable.cpu"),

@@ -14,7 +14,7 @@ fn because<'a>(reason: &'a str, part: &'a str) -> impl Fn(&serde_json::Value) ->
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_change_with_their_secrets() {
     let world = World::embedded(3).await;
-    world.install().await;
+    world.install(&[]).await;
     let mut engine = world.engine(&[]);
     engine.wait_for("this engine executes runs");
 
@@ -23,6 +23,9 @@ async fn members_come_and_change_with_their_secrets() {
     let missing = because("KubeconfigMissing", "run `tidegate join member1");
     world.until(&member("member1"), "without a kubeconfig", missing).await;
     world.create_secret("member1", &world.kubeconfig_of("member1", TOKEN)).await;
+    let undefined = because("DefinitionMissing", "does not know the kind AppliedWork");
+    world.until(&member("member1"), "without the definition", undefined).await;
+    world.define_on_members().await;
     world.until(&member("member1"), "well", is_healthy).await;
 
     // Broken ones, each in its own way, disturb nobody.
@@ -36,7 +39,7 @@ async fn members_come_and_change_with_their_secrets() {
     world.until(&member("member3"), "refused", expired).await;
     world.create_member("member4").await;
     let nowhere = world.kubeconfig_of("member1", TOKEN);
-    let nowhere = nowhere.replace(&world.contexts[1].server, "https://127.0.0.1:1");
+    let nowhere = nowhere.replace(world.server("member1"), "https://127.0.0.1:1");
     world.create_secret("member4", &nowhere).await;
     let unreachable = because("Unreachable", "cannot be reached");
     world.until(&member("member4"), "unreachable", unreachable).await;
@@ -60,7 +63,7 @@ async fn members_come_and_change_with_their_secrets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_engines_one_works() {
     let world = World::embedded(1).await;
-    world.install().await;
+    world.install(&[]).await;
     let mut first = world.engine(&[]);
     first.wait_for("this engine executes runs");
     let mut second = world.engine(&[]);
@@ -92,7 +95,7 @@ async fn a_hub_that_is_not_ready_is_refused_with_a_hint() {
         "hint: ",
         "tidegate install",
     ]);
-    world.install().await;
+    world.install(&[]).await;
 
     let name = "clusterstagedupdateruns.placement.kubernetes-fleet.io";
     let definition = key("apiextensions.k8s.io", "CustomResourceDefinition", "", name);

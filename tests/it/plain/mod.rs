@@ -1,4 +1,7 @@
 //! The engine as a program of its own, on hubs that it knows only by a kubeconfig.
 
 mod engine;
+mod join;
+mod real;
+mod rights;
 mod world;

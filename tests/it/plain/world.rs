@@ -1,7 +1,13 @@
 //! A hub and clusters that can be reached over TLS with a kubeconfig, and by nothing else.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use kube::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,7 +18,6 @@ use tidegate::{
         listen::{self, Tls},
     },
     hub::Hub,
-    local::{Context, kubeconfig},
     model::ObjectKey,
 };
 use tokio::net::TcpListener;
@@ -21,54 +26,107 @@ use tokio_util::sync::CancellationToken;
 pub use crate::support::hub::key;
 use crate::support::{
     hub,
+    kubernetes::{Kubernetes, Plan, User},
     process::{Running, tidegate},
+    transcript,
 };
 
+pub const PLACEMENT: &str = "placement.kubernetes-fleet.io";
 pub const CLUSTER: &str = "cluster.kubernetes-fleet.io";
 pub const SYSTEM: &str = "tidegate-system";
 
+/// A cluster as kubeconfigs name it.
+struct Endpoint {
+    name: String,
+    server: String,
+    authority: String,
+}
+
 pub struct World {
     pub home: TempDir,
-    /// A context a cluster, the hub's is current.
+    /// With every right, and a context a cluster; the hub's is current.
     pub kubeconfig: PathBuf,
-    pub contexts: Vec<Context>,
-    pub authority: String,
+    /// With the rights of the account that `tidegate install` makes, where the servers know rights.
+    pub account_kubeconfig: PathBuf,
     /// Clients of all clusters, with every right.
     pub clusters: BTreeMap<String, Hub>,
+    /// The real servers, where they are.
+    pub real: Option<Kubernetes>,
+    endpoints: Vec<Endpoint>,
     #[allow(dead_code)]
     stops: BTreeMap<String, CancellationToken>,
 }
 
 pub const TOKEN: &str = "secret-token";
+/// Who the program is when it runs as `tidegate install` would have it.
+pub const ACCOUNT: &str = "system:serviceaccount:tidegate-system:tidegate";
+
+fn names(members: usize) -> Vec<String> {
+    let members = (1..=members).map(|number| format!("member{number}"));
+    std::iter::once("hub".to_owned()).chain(members).collect()
+}
 
 impl World {
     /// Bare embedded clusters: a hub, and `members` named member1, member2, …
     pub async fn embedded(members: usize) -> Self {
         let home = tempfile::tempdir().unwrap();
         let tls = Tls::open(&home.path().join("tls")).unwrap();
-        let (mut contexts, mut clusters, mut stops) =
+        let (mut endpoints, mut clusters, mut stops) =
             (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let names = (1..=members).map(|number| format!("member{number}"));
-        for name in std::iter::once("hub".to_owned()).chain(names) {
+        for name in names(members) {
             let server = ApiServer::open(Options::default()).await.unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
             let stop = CancellationToken::new();
             clusters.insert(name.clone(), Hub::new(Client::new(server.clone(), "default")));
-            tokio::spawn(listen::serve(
-                listener,
-                tls.clone(),
-                TOKEN.to_owned(),
-                server,
-                stop.clone(),
-            ));
+            let (tls, halt) = (tls.clone(), stop.clone());
+            tokio::spawn(listen::serve(listener, tls.clone(), TOKEN.to_owned(), server, halt));
             stops.insert(name.clone(), stop);
-            contexts.push(Context { name, server: format!("https://127.0.0.1:{port}") });
+            let authority = tls.authority_pem().to_owned();
+            endpoints.push(Endpoint {
+                name,
+                server: format!("https://127.0.0.1:{port}"),
+                authority,
+            });
         }
-        let path = home.path().join("kubeconfig");
-        let authority = tls.authority_pem().to_owned();
-        std::fs::write(&path, kubeconfig(&contexts, &authority, TOKEN)).unwrap();
-        Self { home, kubeconfig: path, contexts, authority, clusters, stops }
+        let kubeconfig = home.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, kubeconfig_text(&endpoints, TOKEN)).unwrap();
+        let account_kubeconfig = kubeconfig.clone();
+        Self { home, kubeconfig, account_kubeconfig, clusters, real: None, endpoints, stops }
+    }
+
+    /// Bare real clusters, likewise, with audit logs. None, loudly, where there are no programs for them.
+    pub async fn real(suite: &str, members: usize) -> Option<Self> {
+        let names = names(members);
+        let account = User::service_account(SYSTEM, "tidegate");
+        let mut plan =
+            Plan::servers(names.iter().map(String::as_str)).with_user(account).with_audit();
+        for name in &names {
+            plan = plan.with_controllers(name);
+        }
+        let real = Kubernetes::start(suite, plan)?;
+        let mut clusters = BTreeMap::new();
+        let mut endpoints = Vec::new();
+        for server in real.servers() {
+            clusters.insert(server.name.clone(), Hub::new(real.client(&server.name).await));
+            endpoints.push(Endpoint {
+                name: server.name.clone(),
+                server: server.address.clone(),
+                authority: server.authority.clone(),
+            });
+        }
+        let home = tempfile::tempdir().unwrap();
+        let (kubeconfig, account_kubeconfig) = (real.kubeconfig(), real.kubeconfig_of(ACCOUNT));
+        let stops = BTreeMap::new();
+        Some(Self {
+            home,
+            kubeconfig,
+            account_kubeconfig,
+            clusters,
+            real: Some(real),
+            endpoints,
+            stops,
+        })
     }
 
     pub fn hub(&self) -> &Hub {
@@ -81,23 +139,60 @@ impl World {
         self.stops[cluster].cancel();
     }
 
-    /// Returns the text of a kubeconfig of one cluster.
-    pub fn kubeconfig_of(&self, cluster: &str, token: &str) -> String {
-        let context = self.contexts.iter().find(|context| context.name == cluster).unwrap();
-        kubeconfig(std::slice::from_ref(context), &self.authority, token)
+    pub fn server(&self, cluster: &str) -> &str {
+        &self.endpoints.iter().find(|endpoint| endpoint.name == cluster).unwrap().server
     }
 
-    /// Gives hub and members the definitions, and the hub the engine's namespace.
-    pub async fn install(&self) {
+    /// Returns the text of a kubeconfig of one cluster.
+    pub fn kubeconfig_of(&self, cluster: &str, token: &str) -> String {
+        let endpoint = self.endpoints.iter().find(|endpoint| endpoint.name == cluster).unwrap();
+        kubeconfig_text(std::slice::from_ref(endpoint), token)
+    }
+
+    /// Returns what `tidegate install` prints.
+    pub fn manifests(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.tidegate(&["install"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        documents(&String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// Gives the hub what `tidegate install` prints.
+    pub async fn install(&self, arguments: &[&str]) {
+        for object in self.manifests(arguments) {
+            self.hub().apply(&object, "installer", false).await.unwrap();
+        }
+    }
+
+    /// Gives the members what joining would.
+    pub async fn define_on_members(&self) {
         for (name, cluster) in &self.clusters {
             for definition in api::crd::all() {
-                if name == "hub" || definition["spec"]["names"]["kind"] == "AppliedWork" {
+                if name != "hub" && definition["spec"]["names"]["kind"] == "AppliedWork" {
                     cluster.create_object(&definition, "test").await.unwrap();
                 }
             }
         }
-        self.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}))
-            .await;
+    }
+
+    /// Joins the tutorial's members, as a person would.
+    pub fn join_tutorial_members(&self) {
+        for (name, labels) in [
+            ("member1", "environment=canary,order=2"),
+            ("member2", "environment=staging"),
+            ("member3", "environment=canary,order=1"),
+        ] {
+            let (code, said) = self.run(&[
+                "join",
+                name,
+                "--context",
+                "hub",
+                "--member-context",
+                name,
+                "--labels",
+                labels,
+            ]);
+            assert_eq!(code, Some(0), "{said}");
+        }
     }
 
     /// Returns the command `tidegate` with the world's kubeconfig.
@@ -118,8 +213,22 @@ impl World {
     /// Starts the engine as a process of its own.
     pub fn engine(&self, more: &[&str]) -> Running {
         let mut command = self.tidegate(&["run", "--engine", "builtin"]);
-        command.args(more);
+        command.env("KUBECONFIG", &self.account_kubeconfig).args(more);
         Running::start(command)
+    }
+
+    /// Plays a transcript with the real kubectl, which must be there.
+    pub fn play(&self, transcript: &str, kubectl: &Path) {
+        let path = std::env::join_paths(
+            std::iter::once(kubectl.parent().unwrap().to_owned())
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        );
+        let environment = [
+            ("KUBECONFIG", self.kubeconfig.to_string_lossy().into_owned()),
+            ("PATH", path.unwrap().to_string_lossy().into_owned()),
+        ];
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(transcript);
+        transcript::run(&file, self.home.path(), &environment, Duration::from_secs(120));
     }
 
     pub async fn create(&self, object: Value) -> Value {
@@ -182,4 +291,28 @@ pub fn health(cluster: &Value) -> (String, String, String) {
 
 pub fn is_healthy(cluster: &Value) -> bool {
     health(cluster).0 == "True"
+}
+
+fn kubeconfig_text(endpoints: &[Endpoint], token: &str) -> String {
+    let named = |field: &str, of: &dyn Fn(&Endpoint) -> Value| -> Value {
+        endpoints
+            .iter()
+            .map(|endpoint| json!({"name": endpoint.name, field: of(endpoint)}))
+            .collect()
+    };
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": endpoints[0].name,
+        "clusters": named("cluster", &|endpoint| json!({
+            "server": endpoint.server, "certificate-authority-data": STANDARD.encode(&endpoint.authority),
+        })),
+        "users": [{"name": "user", "user": {"token": token}}],
+        "contexts": named("context", &|endpoint| json!({"cluster": endpoint.name, "user": "user"})),
+    })
+    .to_string()
+}
+
+/// Returns the objects of a stream of YAML.
+pub fn documents(text: &str) -> Vec<Value> {
+    let parts = text.split("\n---\n").filter(|part| part.contains("apiVersion"));
+    parts.map(|part| serde_yaml::from_str(part).unwrap()).collect()
 }

@@ -1,0 +1,139 @@
+//! `tidegate join` and `tidegate leave`.
+
+use serde_json::Value;
+
+use super::world::{SYSTEM, TOKEN, World, is_healthy, key, member};
+
+fn secret(name: &str) -> tidegate::model::ObjectKey {
+    key("", "Secret", SYSTEM, &format!("tidegate-member-{name}"))
+}
+
+async fn get(world: &World, key: &tidegate::model::ObjectKey) -> Option<Value> {
+    world.hub().get_object(key).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_joins_and_leaves_again() {
+    let world = World::embedded(1).await;
+    world.install(&[]).await;
+    let mut engine = world.engine(&[]);
+    engine.wait_for("this engine executes runs");
+    let join = |labels: &str| {
+        let (code, said) = world.run(&[
+            "join",
+            "member1",
+            "--context",
+            "hub",
+            "--member-context",
+            "member1",
+            "--labels",
+            labels,
+        ]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!said.contains(TOKEN), "{said}");
+    };
+    join("environment=canary,order=2");
+    let joined = world.until(&member("member1"), "well", is_healthy).await;
+    assert_eq!(joined["metadata"]["labels"]["order"], "2");
+
+    // Joining again changes what is given, and nothing else.
+    let before = get(&world, &secret("member1")).await.unwrap();
+    join("environment=canary,order=3");
+    let again = get(&world, &member("member1")).await.unwrap();
+    assert_eq!(again["metadata"]["labels"]["order"], "3");
+    assert_eq!(again["metadata"]["uid"], joined["metadata"]["uid"]);
+    assert_eq!(get(&world, &secret("member1")).await.unwrap()["data"], before["data"]);
+
+    let (code, said) = world.run(&["leave", "member1", "--context", "hub"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("What was applied to it stays there"), "{said}");
+    assert_eq!(get(&world, &member("member1")).await, None);
+    assert_eq!(get(&world, &secret("member1")).await, None);
+    let (code, said) = world.run(&["leave", "member1", "--context", "hub"]);
+    assert_eq!((code, said.as_str()), (Some(0), "member1 is not a member\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_engine_leaving_times_out_and_keeps_the_credentials() {
+    let world = World::embedded(1).await;
+    world.install(&[]).await;
+    let mut engine = world.engine(&[]);
+    engine.wait_for("this engine executes runs");
+    let (code, said) = world.run(&["join", "member1", "--member-context", "member1"]);
+    assert_eq!(code, Some(0), "{said}");
+    world.until(&member("member1"), "well", is_healthy).await;
+    engine.signal("TERM");
+    engine.wait();
+    let (code, said) = world.run(&["leave", "member1", "--timeout", "500ms"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("tidegate run --engine builtin"), "{said}");
+    assert!(get(&world, &secret("member1")).await.is_some());
+    let (code, said) = world.run(&["join", "member1", "--member-context", "member1"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("is about to leave the fleet"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_join_is_refused_and_leaves_nothing_behind() {
+    let world = World::embedded(1).await;
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        let (code, said) = world.run(&[&["join", "member1"], arguments].concat());
+        assert_eq!(code, Some(1), "{arguments:?}: {said}");
+        for part in parts.iter().chain(&["hint: "]) {
+            assert!(said.contains(part), "{arguments:?}: no {part:?} in {said}");
+        }
+        assert!(!said.contains(TOKEN), "{said}");
+    };
+    refused(&["--member-context", "member1"], &["not ready for members", "tidegate install"]);
+    world.install(&[]).await;
+
+    let file = |name: &str, text: &str| {
+        let path = world.home.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let good = world.kubeconfig_of("member1", TOKEN);
+    let nowhere = file("nowhere", &good.replace(world.server("member1"), "https://127.0.0.1:1"));
+    let expired = file("expired", &world.kubeconfig_of("member1", "expired"));
+    let token = format!("\"token\":\"{TOKEN}\"");
+    let plugin =
+        r#""exec":{"apiVersion":"client.authentication.k8s.io/v1","command":"cloud-login"}"#;
+    let plugin = file("plugin", &good.replace(&token, plugin));
+    let unnamed = file("unnamed", &good.replace(&token, ""));
+    let broken = file("broken", ": [");
+    for (arguments, parts) in [
+        (["--member-context", "nobody"], &["no context `nobody`; it has hub, member1"][..]),
+        (["--member-kubeconfig", "/nowhere/file"], &["/nowhere/file"]),
+        (["--member-kubeconfig", &broken], &["cannot read the member's kubeconfig"]),
+        (["--member-kubeconfig", &nowhere], &["https://127.0.0.1:1", "cannot be reached"]),
+        (["--member-kubeconfig", &expired], &["refuses the credentials"]),
+        (["--member-kubeconfig", &plugin], &["`cloud-login`", "ServiceAccount"]),
+        (["--member-kubeconfig", &unnamed], &["no credentials for user `user`"]),
+    ] {
+        refused(&arguments, parts);
+    }
+    refused(
+        &["--member-context", "member1", "--labels", "environment"],
+        &["`environment` is not a label"],
+    );
+    // The hub itself refuses this one, and is asked before the Secret is written.
+    refused(
+        &["--member-context", "member1", "--labels", "environment=not a value"],
+        &["MemberCluster"],
+    );
+    let (code, said) = world.run(&["join", "member1", "--member-context", "member1", "--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+
+    assert_eq!(get(&world, &member("member1")).await, None);
+    assert_eq!(get(&world, &secret("member1")).await, None);
+    let definitions = key(
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        "",
+        "appliedworks.placement.kubernetes-fleet.io",
+    );
+    assert_eq!(world.clusters["member1"].get_object(&definitions).await.unwrap(), None);
+    let (code, said) = world.run(&["join", "member1"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("--member-kubeconfig"), "{said}");
+}

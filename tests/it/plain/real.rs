@@ -1,0 +1,78 @@
+//! All of it on real API servers, with the rights of the account that `tidegate install` makes and no other.
+
+use serde_json::json;
+
+use super::{
+    rights,
+    world::{ACCOUNT, PLACEMENT, World, is_healthy, key, member},
+};
+use crate::support::process::{kubectl, say_skipped};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tutorial_passes_with_the_rights_of_the_account_and_needs_each_of_them() {
+    const SUITE: &str = "the tutorial on real API servers";
+    let Some(kubectl) = kubectl() else {
+        say_skipped(SUITE, "no kubectl in KUBEBUILDER_ASSETS or PATH; .ci/run provides one");
+        return;
+    };
+    let Some(world) = World::real(SUITE, 3).await else { return };
+    let manifests = world.manifests(&[]);
+    world.install(&[]).await;
+    let mut engine = world.engine(&[]);
+    engine.wait_for("this engine executes runs");
+    world.join_tutorial_members();
+    for name in ["member1", "member2", "member3"] {
+        world.until(&member(name), "well", is_healthy).await;
+    }
+    world.play("tutorial-cluster.txt", &kubectl);
+    world.play("tutorial-namespace.txt", &kubectl);
+    world.until(&member("member3"), "well", is_healthy).await;
+
+    change_policies(&world).await;
+
+    // A member leaves, and all that the hub has of it goes.
+    let (code, said) = world.run(&["leave", "member3", "--context", "hub"]);
+    assert_eq!(code, Some(0), "{said}");
+    let gone = world.hub().get_object(&member("member3")).await.unwrap();
+    assert_eq!(gone, None);
+    engine.signal("TERM");
+    assert!(engine.wait().success(), "{}", engine.everything());
+
+    let real = world.real.as_ref().unwrap();
+    rights::hold_against(&rights::granted(&manifests), &real.audited("hub"), ACCOUNT);
+}
+
+/// Gives a placement of each scope another policy: the tutorial never does.
+async fn change_policies(world: &World) {
+    world
+        .create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "policies"}}))
+        .await;
+    for (kind, namespace) in [("ClusterResourcePlacement", ""), ("ResourcePlacement", "policies")] {
+        let selector = match namespace {
+            "" => json!({"group": "", "version": "v1", "kind": "Namespace", "name": "policies"}),
+            _ => json!({"group": "", "version": "v1", "kind": "ConfigMap", "name": "none"}),
+        };
+        world
+            .create(json!({"apiVersion": format!("{PLACEMENT}/v1beta1"), "kind": kind,
+                "metadata": {"name": "changing", "namespace": namespace},
+                "spec": {"resourceSelectors": [selector], "policy": {"placementType": "PickAll"}}}))
+            .await;
+        let placement = key(PLACEMENT, kind, namespace, "changing");
+        let snapshot = kind.replace("ResourcePlacement", "SchedulingPolicySnapshot");
+        let latest = |number: usize| {
+            let key = key(PLACEMENT, &snapshot, namespace, &format!("changing-{number}"));
+            async move {
+                let told = |object: &serde_json::Value| {
+                    object["metadata"]["labels"]["kubernetes-fleet.io/is-latest-snapshot"] == "true"
+                };
+                world.until(&key, "the latest", told).await
+            }
+        };
+        latest(0).await;
+        let fixed = json!({"spec": {"policy": {"placementType": "PickAll", "affinity": {"clusterAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"clusterSelectorTerms": [
+                {"labelSelector": {"matchLabels": {"environment": "staging"}}}]}}}}}});
+        world.patch(&placement, &fixed).await;
+        latest(1).await;
+    }
+}
