@@ -65,7 +65,6 @@ const ENGINE: &[Right] = &[
         &["clusterresourcebindings/status", "resourcebindings/status"],
         &["update"],
     ),
-    right(PLACEMENT_GROUP, &["clusterstagedupdatestrategies", "stagedupdatestrategies"], &["get"]),
     right(PLACEMENT_GROUP, &["clusterstagedupdateruns", "stagedupdateruns"], &["patch"]),
     right(
         PLACEMENT_GROUP,
