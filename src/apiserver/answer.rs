@@ -99,6 +99,7 @@ impl Answer {
 
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Answer {
-        Answer::value(failure.code(), &failure.status(), Text::Json)
+        let answer = Answer::value(failure.code(), &failure.status(), Text::Json);
+        answer.warn(failure.warnings().iter().cloned())
     }
 }

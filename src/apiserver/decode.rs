@@ -25,39 +25,136 @@ const OBJECT_TYPES: &[&str] = &["application/json", "application/yaml", protobuf
 /// Duplicates that are reported at most; more say nothing new.
 const MAX_DUPLICATES: usize = 32;
 
-/// Decodes an object by its content type, which is JSON when absent.
-pub(super) fn object(content_type: &str, body: &[u8]) -> Result<Decoded, Failure> {
-    match content_type {
-        "" | "application/json" => json(body),
-        "application/yaml" => yaml(body),
-        protobuf::CONTENT_TYPE => match protobuf::decode(body) {
-            Ok(value) => Ok(Decoded { value, duplicates: Vec::new() }),
-            Err(ProtobufError::UnknownKind { .. }) => {
-                Err(Failure::unsupported_media_type(OBJECT_TYPES))
-            }
-            Err(error) => Err(Failure::bad_request(error.to_string())),
-        },
-        _ => Err(Failure::unsupported_media_type(OBJECT_TYPES)),
+/// Why a body is no document.
+#[derive(Debug)]
+pub(super) enum DecodeError {
+    /// Nobody here reads bodies of this type.
+    Type(Failure),
+    /// The text is none of its type, in the words of Go's decoders.
+    Text(String),
+}
+
+impl DecodeError {
+    /// The refusal where no kind was expected.
+    pub(super) fn plain(self) -> Failure {
+        match self {
+            DecodeError::Type(failure) => failure,
+            DecodeError::Text(why) => Failure::bad_request(why),
+        }
+    }
+
+    /// The refusal of a body that should be an object of `kind`.
+    pub(super) fn about(self, kind: &str, body: &[u8]) -> Failure {
+        match self {
+            DecodeError::Type(failure) => failure,
+            DecodeError::Text(why) => Failure::bad_request(format!(
+                "the object provided is unrecognized (must be of type {kind}): {why} ({})",
+                summary(body)
+            )),
+        }
     }
 }
 
+/// Bytes of a body that are quoted.
+const QUOTED: usize = 30;
+
+/// The beginning of a body, as kube-apiserver quotes it.
+pub(super) fn summary(body: &[u8]) -> String {
+    let (shown, more) = match body.get(..QUOTED) {
+        Some(shown) if body.len() > QUOTED => (shown, " ..."),
+        _ => (body, ""),
+    };
+    match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(shown)),
+        Some(_) => format!("{}{more}", hex::encode(shown)),
+    }
+}
+
+/// Decodes an object by its content type, which is JSON when absent.
+pub(super) fn object(content_type: &str, body: &[u8]) -> Result<Decoded, DecodeError> {
+    match content_type {
+        "" | "application/json" => whole(json(body)),
+        "application/yaml" => whole(yaml(body)),
+        protobuf::CONTENT_TYPE => match protobuf::decode(body) {
+            Ok(value) => Ok(Decoded { value, duplicates: Vec::new() }),
+            Err(ProtobufError::UnknownKind { .. }) => {
+                Err(DecodeError::Type(Failure::unsupported_media_type(OBJECT_TYPES)))
+            }
+            Err(error) => Err(DecodeError::Text(error.to_string())),
+        },
+        _ => Err(DecodeError::Type(Failure::unsupported_media_type(OBJECT_TYPES))),
+    }
+}
+
+/// Takes a document that is an object, or nothing.
+fn whole(decoded: Result<Decoded, String>) -> Result<Decoded, DecodeError> {
+    let why = match decoded {
+        Ok(decoded) => {
+            let found = match &decoded.value {
+                Value::Object(_) | Value::Null => return Ok(decoded),
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Bool(_) => "bool",
+                Value::Number(_) => "number",
+            };
+            format!(
+                "json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \
+                 \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+            )
+        }
+        Err(why) if why.starts_with("yaml: ") => return Err(DecodeError::Text(why)),
+        Err(why) => why,
+    };
+    Err(DecodeError::Text(format!("couldn't get version/kind; json parse error: {why}")))
+}
+
 /// Decodes JSON.
-pub(super) fn json(body: &[u8]) -> Result<Decoded, Failure> {
+///
+/// # Errors
+/// What is wrong, in the words of Go's decoder.
+pub(super) fn json(body: &[u8]) -> Result<Decoded, String> {
     let found = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = Seed { path: Path::Root, found: &found }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| Failure::bad_request(format!("error decoding JSON: {error}")))?;
+        .map_err(|error| go_words(&error, body))?;
     Ok(Decoded { value, duplicates: found.into_inner() })
 }
 
+/// What Go's decoder says where ours says `error`.
+fn go_words(error: &serde_json::Error, body: &[u8]) -> String {
+    if error.is_eof() {
+        return "unexpected end of JSON input".to_owned();
+    }
+    let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1));
+    let at = line.and_then(|line| line.get(error.column().saturating_sub(1)));
+    let Some(found) = at.filter(|byte| byte.is_ascii_graphic()) else { return error.to_string() };
+    let said = error.to_string();
+    let place = [
+        ("trailing characters", "after top-level value"),
+        ("key must be a string", "looking for beginning of object key string"),
+        ("expected `:`", "after object key"),
+        ("expected `,` or `}`", "after object key:value pair"),
+        ("expected `,` or `]`", "after array element"),
+        ("trailing comma", "looking for beginning of value"),
+        ("expected value", "looking for beginning of value"),
+    ];
+    match place.iter().find(|(ours, _)| said.starts_with(ours)) {
+        Some((_, place)) => format!("invalid character '{}' {place}", char::from(*found)),
+        None => said,
+    }
+}
+
 /// Decodes YAML, of which JSON is a part. Duplicate keys are an error.
-pub(super) fn yaml(body: &[u8]) -> Result<Decoded, Failure> {
+pub(super) fn yaml(body: &[u8]) -> Result<Decoded, String> {
     if let Ok(decoded) = json(body) {
         return Ok(decoded);
     }
-    let refuse = |why: String| Failure::bad_request(format!("error decoding YAML: {why}"));
+    // The place is said; the lines around it are the client's to find.
+    let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    let refuse = |why: String| format!("yaml: {}", first(why.trim_start_matches("error: ")));
     let text = std::str::from_utf8(body).map_err(|error| refuse(error.to_string()))?;
     let value = serde_yaml::from_str(text).map_err(|error| refuse(error.to_string()))?;
     Ok(Decoded { value, duplicates: Vec::new() })

@@ -18,6 +18,9 @@ pub(super) struct Failure {
     reason: &'static str,
     message: String,
     details: Map<String, Value>,
+    /// Whether details are written although there are none.
+    has_details: bool,
+    warnings: Vec<String>,
     continue_token: Option<String>,
 }
 
@@ -27,7 +30,31 @@ const MODIFIED: &str =
 
 impl Failure {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Failure {
-        Failure { code, reason, message: message.into(), details: Map::new(), continue_token: None }
+        Failure {
+            code,
+            reason,
+            message: message.into(),
+            details: Map::new(),
+            has_details: false,
+            warnings: Vec::new(),
+            continue_token: None,
+        }
+    }
+
+    /// A refusal from where kube-apiserver knows neither resource nor object.
+    fn general(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Failure {
+        Failure { has_details: true, ..Failure::new(code, reason, message) }
+    }
+
+    /// 404 for a path below a group of built-in kinds.
+    pub(super) fn no_such_resource() -> Failure {
+        let message = "the server could not find the requested resource";
+        Failure::general(StatusCode::NOT_FOUND, "NotFound", message)
+    }
+
+    /// 500 with a plain message.
+    pub(super) fn faulty(message: impl Into<String>) -> Failure {
+        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
     }
 
     fn about(mut self, definition: &ResourceDefinition, name: &str) -> Failure {
@@ -89,6 +116,11 @@ impl Failure {
 
     /// 405.
     pub(super) fn method_not_allowed(definition: &ResourceDefinition, verb: &str) -> Failure {
+        if definition.builtin {
+            let message = "the server does not allow this method on the requested resource";
+            let code = StatusCode::METHOD_NOT_ALLOWED;
+            return Failure::general(code, "MethodNotAllowed", message);
+        }
         let message = format!(
             "{verb} is not supported on resources of kind \"{}\"",
             definition.qualified_name()
@@ -134,6 +166,24 @@ impl Failure {
         Failure::new(StatusCode::CONFLICT, "Conflict", message).about(definition, name)
     }
 
+    /// 409 of a deletion, which kube-apiserver says of the kind rather than of the resource.
+    pub(super) fn precondition(definition: &ResourceDefinition, name: &str, why: &str) -> Failure {
+        let resource = match definition.group.as_str() {
+            "" => definition.kind.clone(),
+            group => format!("{}.{group}", definition.kind),
+        };
+        let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
+        let mut failure = Failure::new(StatusCode::CONFLICT, "Conflict", message);
+        failure.about_kind(definition, name);
+        failure
+    }
+
+    fn about_kind(&mut self, definition: &ResourceDefinition, name: &str) {
+        self.detail("name", name);
+        self.detail("group", &definition.group);
+        self.detail("kind", &definition.kind);
+    }
+
     /// 409 or another code, as server-side apply refuses.
     pub(super) fn apply(error: ApplyError) -> Failure {
         let message = error.to_string();
@@ -145,7 +195,7 @@ impl Failure {
                 failure
             }
             ApplyError::Invalid(_) => Failure::bad_request(message),
-            ApplyError::Mistyped(_) => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "", message),
+            ApplyError::Mistyped(_) => Failure::faulty(message),
         }
     }
 
@@ -170,6 +220,12 @@ impl Failure {
         let message = format!("limit is {limit}");
         let message = format!("Request entity too large: {message}");
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+    }
+
+    /// 415 as kube-apiserver's router of built-in kinds words it.
+    pub(super) fn no_such_media_type() -> Failure {
+        let message = "415: Unsupported Media Type";
+        Failure::general(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
     }
 
     /// 415.
@@ -201,15 +257,13 @@ impl Failure {
         failure
     }
 
-    /// 422 from where kube-apiserver knows the resource, but not its kind (`registry/generic/registry.Store`).
-    pub(super) fn invalid_resource(
-        definition: &ResourceDefinition,
-        name: &str,
-        errors: &[FieldError],
-    ) -> Failure {
-        let mut failure = Failure::invalid(definition, name, errors);
-        failure.message =
-            format!("{} \"{name}\" is invalid: {}", definition.qualified_name(), aggregate(errors));
+    /// 422 for a write that must say which version it replaces. It comes from where kube-apiserver knows the resource,
+    /// but not its kind (`registry/generic/registry.Store`).
+    pub(super) fn unversioned(definition: &ResourceDefinition, name: &str) -> Failure {
+        let text = "must be specified for an update";
+        let error = FieldError::invalid("metadata.resourceVersion", &Value::from(0), text);
+        let mut failure = Failure::invalid(definition, name, std::slice::from_ref(&error));
+        failure.message = format!("{} \"{name}\" is invalid: {error}", definition.qualified_name());
         failure.detail("kind", &definition.plural);
         failure
     }
@@ -222,6 +276,17 @@ impl Failure {
         failure.detail("kind", kind);
         let causes: Vec<Value> = errors.iter().map(cause).collect();
         failure.details.insert("causes".to_owned(), causes.into());
+        failure
+    }
+
+    /// 422 about one field of something that is called otherwise than the resource's kind.
+    pub(super) fn invalid_kind(group: &str, kind: &str, name: &str, error: &FieldError) -> Failure {
+        let message = format!("{kind}.{group} \"{name}\" is invalid: {error}");
+        let mut failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        failure.detail("name", name);
+        failure.detail("group", group);
+        failure.detail("kind", kind);
+        failure.details.insert("causes".to_owned(), json!([cause(error)]));
         failure
     }
 
@@ -242,12 +307,9 @@ impl Failure {
     }
 
     /// 422 for a patch that does not fit.
-    pub(super) fn unprocessable(definition: &ResourceDefinition, name: &str, why: &str) -> Failure {
+    pub(super) fn unprocessable() -> Failure {
         let message = "the server rejected our request due to an error in our request";
-        let mut failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
-            .about(definition, name);
-        failure.details.insert("causes".to_owned(), json!([{"message": why}]));
-        failure
+        Failure::general(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
     }
 
     /// 500.
@@ -274,6 +336,17 @@ impl Failure {
     /// 413 with another text.
     pub(super) fn too_large_because(why: impl Into<String>) -> Failure {
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", why)
+    }
+
+    /// With what the client is warned of besides.
+    pub(super) fn warn(mut self, warnings: Vec<String>) -> Failure {
+        self.warnings = warnings;
+        self
+    }
+
+    /// What the client is warned of besides.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Whether there is no such object.
@@ -308,7 +381,7 @@ impl Failure {
         if !self.reason.is_empty() {
             status["reason"] = self.reason.into();
         }
-        if !self.details.is_empty() {
+        if self.has_details || !self.details.is_empty() {
             status["details"] = Value::Object(self.details.clone());
         }
         status

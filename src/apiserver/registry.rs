@@ -195,6 +195,12 @@ impl Served {
         self.resources.get(group)?.get(version)?.get(plural)
     }
 
+    /// Whether a group and version has built-in kinds.
+    pub(super) fn has_builtin(&self, group: &str, version: &str) -> bool {
+        let resources = self.resources.get(group).and_then(|versions| versions.get(version));
+        resources.is_some_and(|all| all.values().any(|resource| resource.definition.builtin))
+    }
+
     /// Any version of a stored resource, for those who only need to reach its objects.
     pub(super) fn any_version(&self, id: &ResourceId) -> Option<&Arc<Resource>> {
         let versions = self.resources.get(&id.group)?;

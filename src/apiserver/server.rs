@@ -99,7 +99,10 @@ impl ApiServer {
         let decoded_name = path.name.map(super::query::decode_path);
         let served = server.registry.served();
         let Some(resource) = served.find(path.group, path.version, path.plural) else {
-            return Answer::no_page();
+            return match served.has_builtin(path.group, path.version) {
+                true => Failure::no_such_resource().into(),
+                false => Answer::no_page(),
+            };
         };
         let resource = Arc::clone(resource);
         let body = match read(body).await {

@@ -144,6 +144,10 @@ impl Entry {
             namespaced: self.namespaced,
             verbs: match self.serves {
                 Serves::Answers => vec![Verb::Create],
+                // Namespaces end one by one.
+                _ if self.kind == "Namespace" => {
+                    Verb::ALL.into_iter().filter(|verb| *verb != Verb::DeleteCollection).collect()
+                }
                 _ => Verb::ALL.to_vec(),
             },
             status: matches!(self.serves, Serves::Status | Serves::Scale),

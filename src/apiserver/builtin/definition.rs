@@ -193,7 +193,11 @@ impl SchemaCell {
     fn compiled(&self) -> &Arc<Schema> {
         self.compiled.get_or_init(|| {
             // Built-in schemas are structural (a test compiles each), so the open schema never serves.
-            Arc::new(Schema::compile(self.json()).unwrap_or_else(|_| Schema::open()))
+            let schema = Schema::compile(self.json()).unwrap_or_else(|_| Schema::open());
+            Arc::new(match self.of {
+                Some(of) => schema.with_blank(types::blank(of)),
+                None => schema,
+            })
         })
     }
 }

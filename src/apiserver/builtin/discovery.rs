@@ -359,7 +359,7 @@ mod tests {
                 "scope": "Cluster",
                 "singularResource": "namespace",
                 "shortNames": ["ns"],
-                "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+                "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"],
                 "subresources": [
                     {"subresource": "finalize", "verbs": ["update"],
                      "responseKind": {"group": "", "version": "v1", "kind": "Namespace"}},

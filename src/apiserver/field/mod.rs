@@ -14,7 +14,7 @@ mod walk;
 mod tests;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(crate) use self::{
     element::Element,
@@ -28,6 +28,8 @@ use super::schema::Schema;
 
 /// Writes `metadata.managedFields` of `new` after a create, update or patch by `manager`: what differs from `live` is
 /// now owned by `manager` through `Update`, and by nobody else. Without a difference entries and times stay.
+///
+/// A new object is compared with what one of its kind is before anybody says anything ([`Schema::blank`]).
 ///
 /// `new` is the object as it will be stored, but for its `resourceVersion`. A stored object without entries stays
 /// without, until somebody applies.
@@ -52,9 +54,8 @@ pub fn track_update(
     if entries.is_empty() && live.is_some() {
         return;
     }
-    let nothing = json!({});
     let own = ownership::updater(new, manager, subresource);
     // The old entries differ from none, but nobody owns the field that they are in.
-    ownership::record_update(&mut entries, live.unwrap_or(&nothing), new, own, schema, now);
+    ownership::record_update(&mut entries, live.unwrap_or(schema.blank()), new, own, schema, now);
     managed::write(new, entries);
 }

@@ -41,9 +41,8 @@ fn parts(node: Option<&Node>, value: &Value) -> Option<Set> {
         Shape::Map(map) => Some(Set::from_entries(map.iter().map(|(key, below)| {
             let parts = parts(node.and_then(|n| n.child(key)), below);
             let is_declared = node.is_some_and(|n| n.properties.contains_key(key));
-            // Upstream owns empty maps but not empty lists, and so takes turns removing and adding an applied `[]`.
-            let is_empty = below.as_object().is_some_and(Map::is_empty)
-                || below.as_array().is_some_and(Vec::is_empty);
+            // Upstream owns empty maps, but not empty lists.
+            let is_empty = below.as_object().is_some_and(Map::is_empty);
             let member = parts.is_none() || is_empty || !is_declared;
             (Element::Field(key.clone()), member, parts.unwrap_or_default())
         }))),
@@ -193,52 +192,39 @@ impl Compare {
     }
 }
 
-/// `value` without the members of `set`. A container that loses all its parts goes too, unless it is a member of
-/// `keep`: then somebody wants it empty.
-pub(crate) fn without(node: Option<&Node>, value: &Value, set: &Set, keep: &Set) -> Value {
+/// `value` without the members of `set`. A container that has no parts then is null, as upstream leaves it.
+pub(crate) fn without(node: Option<&Node>, value: &Value, set: &Set) -> Value {
     match shape(node, value) {
+        Shape::Leaf if value.is_object() || value.is_array() => Value::Null,
         Shape::Leaf => value.clone(),
-        Shape::Map(map) => Value::Object(
-            map.iter()
-                .filter_map(|(key, below)| {
-                    let element = Element::Field(key.clone());
-                    let child = child(node, &element);
-                    Some((key.clone(), rest(child, below, &element, set, keep)?))
-                })
-                .collect(),
-        ),
-        Shape::List(items, list) => Value::Array(
-            items
-                .iter()
-                .filter_map(|item| match item_element(list, item) {
-                    Ok(element) => rest(list.items.as_deref(), item, &element, set, keep),
-                    Err(_) => Some(item.clone()),
-                })
-                .collect(),
-        ),
+        Shape::Map(map) => {
+            let rest = map.iter().filter_map(|(key, below)| {
+                let element = Element::Field(key.clone());
+                Some((key.clone(), rest(child(node, &element), below, &element, set)?))
+            });
+            let rest: Map<String, Value> = rest.collect();
+            if rest.is_empty() { Value::Null } else { Value::Object(rest) }
+        }
+        Shape::List(items, list) => {
+            let rest = items.iter().filter_map(|item| match item_element(list, item) {
+                Ok(element) => rest(list.items.as_deref(), item, &element, set),
+                Err(_) => Some(item.clone()),
+            });
+            let rest: Vec<Value> = rest.collect();
+            if rest.is_empty() { Value::Null } else { Value::Array(rest) }
+        }
     }
 }
 
 /// What is left of the part at `element`.
-fn rest(
-    node: Option<&Node>,
-    value: &Value,
-    element: &Element,
-    set: &Set,
-    keep: &Set,
-) -> Option<Value> {
+fn rest(node: Option<&Node>, value: &Value, element: &Element, set: &Set) -> Option<Value> {
     if set.has(element) {
         return None;
     }
-    let Some(below) = set.below(element) else { return Some(value.clone()) };
-    let nothing = Set::default();
-    let rest = without(node, value, below, keep.below(element).unwrap_or(&nothing));
-    let is_empty = match &rest {
-        Value::Object(map) => map.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    };
-    (!is_empty || rest == *value || keep.has(element)).then_some(rest)
+    Some(match set.below(element) {
+        Some(below) => without(node, value, below),
+        None => value.clone(),
+    })
 }
 
 /// `set` with every declared field that has a member below made a member itself. A set of `a.b.c` has `a` and `a.b`

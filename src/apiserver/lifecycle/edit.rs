@@ -3,11 +3,14 @@
 use serde_json::Value;
 
 use super::super::{
-    object,
+    field, object,
     registry::Resource,
     server::Server,
     store::{CommitError, Key, Write},
 };
+
+/// Who owns what is changed from within.
+const MANAGER: &str = "kube-controller-manager";
 
 /// Changes an object as it is stored, until nobody comes in between. `change` answers whether it changed anything. An
 /// object that was only held by what `change` removed goes.
@@ -19,9 +22,15 @@ pub(super) async fn edit(
 ) {
     loop {
         let Some(stored) = server.store.get(key) else { return };
-        let mut object = stored.value();
+        let before = stored.value();
+        let mut object = before.clone();
         if !change(&mut object) {
             return;
+        }
+        if object::metadata(&before, "managedFields").is_some() {
+            let schema = resource.definition.schema();
+            let part = (before.get("status") != object.get("status")).then_some("status");
+            field::track_update(Some(&before), &mut object, MANAGER, part, schema, server.now());
         }
         let delete = super::is_done(resource, &object);
         let write = Write {

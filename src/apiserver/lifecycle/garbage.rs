@@ -69,7 +69,7 @@ pub(super) async fn collect_if_unowned(server: &Server, resource: &Resource, dep
         uid: Some(dependent.uid.to_string()),
         // A newer state is looked at on its own.
         revision: Some(dependent.revision),
-        dry_run: false,
+        ..Deletion::default()
     };
     if let Err(failure) = delete(server, resource, &dependent.key, &deletion).await
         && !failure.is_not_found()

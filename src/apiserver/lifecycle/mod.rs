@@ -125,7 +125,4 @@ pub(super) fn protect(resource: &Resource, object: &mut Value) {
     if resource.is(definition::GROUP, definition::KIND) {
         definition::protect(object);
     }
-    if resource.is("", "Namespace") {
-        namespace::protect(object);
-    }
 }

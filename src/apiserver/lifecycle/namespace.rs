@@ -1,5 +1,7 @@
 //! Namespaces: the first ones, and the end of others.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -51,12 +53,6 @@ pub(super) async fn make_first(server: &Server) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Gives a new namespace the finalizer for its content.
-pub(super) fn protect(namespace: &mut Value) {
-    namespace["spec"]["finalizers"] = json!([CONTENT]);
-    namespace["status"]["phase"] = "Active".into();
-}
-
 /// Empties a namespace that is going away, and lets it go when it is empty.
 pub(super) async fn look_at_name(server: &Server, name: &str) {
     let Some(namespace) = server.namespace(name).filter(|stored| stored.deleting) else { return };
@@ -77,5 +73,94 @@ pub(super) async fn look_at_name(server: &Server, name: &str) {
             list.len() != before
         })
         .await;
+    } else {
+        let conditions = remaining(server, name);
+        edit(server, resource, &namespace.key, |object| {
+            tell(object, &conditions, &object::time(server.now()))
+        })
+        .await;
     }
+}
+
+/// A condition of a namespace that is going away: its type, status, reason and message.
+type Condition = (&'static str, &'static str, &'static str, String);
+
+/// What is left of a namespace's content, as kube-controller-manager's `namespace/deletion` says it.
+fn remaining(server: &Server, name: &str) -> Vec<Condition> {
+    let range = Range { namespace: Some(name.to_owned()), ..Range::default() };
+    let (mut objects, mut finalizers) = (BTreeMap::new(), BTreeMap::new());
+    for id in server.store.resources_in(name) {
+        let Ok(page) = server.store.list(&id, &range) else { continue };
+        objects.insert(format!("{}.{}", id.plural, id.group), page.objects.len());
+        for object in &page.objects {
+            for finalizer in object::finalizers(&object.value()) {
+                *finalizers.entry(finalizer.to_owned()).or_insert(0_usize) += 1;
+            }
+        }
+    }
+    let join = |counts: &BTreeMap<String, usize>, verb: &str| {
+        let counts =
+            counts.iter().map(|(what, count)| format!("{what} {verb} {count} resource instances"));
+        counts.collect::<Vec<_>>().join(", ")
+    };
+    let (has, held) = (join(&objects, "has"), join(&finalizers, "in"));
+    let all = |text: &str| text.to_owned();
+    vec![
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            "False",
+            "ResourcesDiscovered",
+            all("All resources successfully discovered"),
+        ),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            "False",
+            "ParsedGroupVersions",
+            all("All legacy kube types successfully parsed"),
+        ),
+        (
+            "NamespaceDeletionContentFailure",
+            "False",
+            "ContentDeleted",
+            all("All content successfully deleted, may be waiting on finalization"),
+        ),
+        if has.is_empty() {
+            let message = all("All content successfully removed");
+            ("NamespaceContentRemaining", "False", "ContentRemoved", message)
+        } else {
+            let message = format!("Some resources are remaining: {has}");
+            ("NamespaceContentRemaining", "True", "SomeResourcesRemain", message)
+        },
+        if held.is_empty() {
+            let message = all("All content-preserving finalizers finished");
+            ("NamespaceFinalizersRemaining", "False", "ContentHasNoFinalizers", message)
+        } else {
+            let message = format!("Some content in the namespace has finalizers remaining: {held}");
+            ("NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", message)
+        },
+    ]
+}
+
+/// Writes conditions into a namespace's status. Answers whether anything changed.
+fn tell(namespace: &mut Value, conditions: &[Condition], now: &str) -> bool {
+    let old = namespace.pointer("/status/conditions").cloned().unwrap_or_default();
+    let had = |kind: &str| {
+        old.as_array().into_iter().flatten().find(|condition| condition["type"] == kind)
+    };
+    let new: Vec<Value> = conditions
+        .iter()
+        .map(|(kind, status, reason, message)| {
+            let since = had(kind)
+                .filter(|condition| condition["status"] == *status)
+                .map_or_else(|| now.into(), |condition| condition["lastTransitionTime"].clone());
+            json!({
+                "type": kind, "status": status, "reason": reason, "message": message,
+                "lastTransitionTime": since,
+            })
+        })
+        .collect();
+    let new = Value::from(new);
+    let changed = old != new;
+    namespace["status"]["conditions"] = new;
+    changed
 }

@@ -86,7 +86,7 @@ pub fn apply(request: &Request<'_>, schema: &Schema) -> Result<Value, ApplyError
     if entries.is_empty() && request.live.is_some() {
         // Until now nobody cared. What is there belongs to those who came before, so that it can conflict.
         let before = field::updater(&live, "before-first-apply", request.subresource);
-        field::record_update(&mut entries, &json!({}), &live, before, schema, request.now);
+        field::record_update(&mut entries, schema.blank(), &live, before, schema, request.now);
     }
     let (mut object, entries) =
         match merge_with(request, &live, entries.clone(), request.force, schema) {
@@ -155,7 +155,9 @@ fn prune(merged: Value, last: &Set, said: &Set, owned: &Set, schema: &Schema) ->
     let root = Some(schema.root());
     let complete = |set: &Set| field::with_declared_fields(root, set);
     let set_of = |value: &Value| complete(&field::set_of(root, value));
-    let without = |set: &Set| field::without(root, &merged, set, owned);
+    let without = |set: &Set| {
+        if set.is_empty() { merged.clone() } else { field::without(root, &merged, set) }
+    };
     let (last, there) = (complete(last), set_of(&merged));
     // Without all that it said; then without only what nobody owns; and of that only what it said itself, for what
     // nobody owned and it never said just happened to be inside.

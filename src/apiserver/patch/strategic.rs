@@ -17,7 +17,7 @@ mod tests;
 
 use serde_json::{Map, Value};
 
-use super::PatchError;
+use super::{PatchError, go_print};
 use crate::apiserver::schema::{Node, Schema};
 
 const PATCH: &str = "$patch";
@@ -165,5 +165,6 @@ fn clean_map(map: &Map<String, Value>) -> Map<String, Value> {
 
 fn unknown_directive(directive: &Value, map: &Map<String, Value>) -> PatchError {
     let text = directive.as_str().map_or_else(|| directive.to_string(), str::to_owned);
-    unprocessable(format!("unknown patch type: {text} in map: {}", Value::Object(map.clone())))
+    let map = go_print(&Value::Object(map.clone()));
+    PatchError::Faulty(format!("unknown patch type: {text} in map: {map}"))
 }

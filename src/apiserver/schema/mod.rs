@@ -31,6 +31,7 @@ pub(crate) use self::{
 pub struct Schema {
     root: Node,
     status_subresource: bool,
+    blank: Value,
 }
 
 impl Schema {
@@ -56,7 +57,20 @@ impl Schema {
 
     fn of(root: Node) -> Schema {
         let status_subresource = root.properties.contains_key("status");
-        Schema { root, status_subresource }
+        Schema { root, status_subresource, blank: json!({}) }
+    }
+
+    /// Says what an object is before anybody says anything, so that what is always there is owned by nobody: the empty
+    /// structs of Go, for built-in kinds. Nothing, unless said.
+    #[must_use]
+    pub fn with_blank(mut self, blank: Value) -> Schema {
+        self.blank = blank;
+        self
+    }
+
+    /// What an object is before anybody says anything.
+    pub(crate) const fn blank(&self) -> &Value {
+        &self.blank
     }
 
     /// Says whether the kind has a status subresource, so that requests through the main resource do not own fields of
@@ -84,6 +98,11 @@ impl Schema {
         defaults::fill(&self.root, object);
     }
 
+    /// Fills defaults as [`Schema::apply_defaults`] does, but leaves other `null`s in place, as server-side apply does.
+    pub fn fill_defaults(&self, object: &mut Value) {
+        defaults::fill(&self.root, object);
+    }
+
     /// Everything that is wrong with `object`. With `old`, what was already wrong and did not change is forgiven
     /// (ratcheting, KEP-4008), and transition rules are evaluated.
     #[must_use]
@@ -96,12 +115,18 @@ impl Schema {
         }
         if self.root.rules_within {
             if errors.iter().any(blocks_rules) {
-                errors.push(FieldError::invalid("<nil>", &Value::Null, RULES_NOT_CHECKED));
+                errors.extend(self.unchecked_rules());
             } else {
                 errors.extend(cel::evaluate(&self.root, object, old));
             }
         }
         errors
+    }
+
+    /// What is said when rules are not evaluated because of what else is wrong; nothing without rules.
+    pub(crate) fn unchecked_rules(&self) -> Option<FieldError> {
+        let error = || FieldError::invalid("<nil>", &Value::Null, RULES_NOT_CHECKED);
+        self.root.rules_within.then(error)
     }
 
     /// The node of whole objects.

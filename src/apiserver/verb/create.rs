@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Call, options::WriteOptions, prepare::Origin};
 use crate::apiserver::{
     answer::Answer,
-    decode::{self, Decoded},
+    decode::Decoded,
     failure::Failure,
     lifecycle, object,
     schema::FieldError,
@@ -21,15 +21,13 @@ const NAME_ATTEMPTS: usize = 8;
 
 pub(super) async fn create(call: &Call) -> Result<Answer, Failure> {
     let options = call.write_options("CreateOptions")?;
-    let Decoded { mut value, duplicates } = decode::object(&call.content_type, &call.body)?;
+    let Decoded { mut value, duplicates } = call.decode()?;
     call.check_identity(&mut value)?;
     if call.is_computed() {
         return call.present_value(StatusCode::CREATED, &computed(value, call));
     }
     if object::revision(&value).is_some_and(|revision| revision != 0) {
-        return Err(Failure::bad_request(
-            "resourceVersion should not be set on objects to be created",
-        ));
+        return Err(Failure::faulty("resourceVersion should not be set on objects to be created"));
     }
     let prefix = object::text(&value, "generateName").to_owned();
     let is_generated = object::name(&value).is_empty() && !prefix.is_empty();
@@ -78,7 +76,9 @@ impl Call {
         let name = object::name(&object).to_owned();
         if name.is_empty() {
             let error = FieldError::required("metadata.name", "name or generateName is required");
-            return Err(Failure::invalid(definition, "", &[error]));
+            let mut errors = vec![error];
+            errors.extend(definition.schema().unchecked_rules());
+            return Err(Failure::invalid(definition, "", &errors));
         }
         if self.resource.is_terminating {
             let why = "create not allowed while custom resource definition is terminating";

@@ -6,10 +6,10 @@ use futures::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Call;
+use super::{Call, options::is_dry};
 use crate::apiserver::{
     answer::Answer,
-    decode,
+    decode::{self, DecodeError},
     failure::Failure,
     lifecycle::{self, FOREGROUND, ORPHAN},
     object,
@@ -41,6 +41,29 @@ pub(in crate::apiserver) struct Deletion {
     pub revision: Option<u64>,
     /// Do everything but store.
     pub dry_run: bool,
+    /// Whether `orphanDependents: false` was said.
+    pub asked_not_to_orphan: bool,
+}
+
+/// Whether the answer to a deletion is the object (`ReturnDeletedObject` of the kind's storage).
+fn returns_deleted(call: &Call) -> bool {
+    let definition = call.definition();
+    definition.builtin
+        && matches!(
+            (definition.group.as_str(), definition.kind.as_str()),
+            ("storage.k8s.io", _)
+                | (
+                    "",
+                    "Namespace"
+                        | "PersistentVolume"
+                        | "PersistentVolumeClaim"
+                        | "Pod"
+                        | "PodTemplate"
+                        | "ResourceQuota"
+                        | "Service"
+                        | "ServiceAccount"
+                )
+        )
 }
 
 /// Deletes many objects from within, each if it is still the same, and leaves their failures to the log.
@@ -79,13 +102,12 @@ const AT_ONCE: usize = 64;
 pub(super) async fn one(call: &Call, name: &str) -> Result<Answer, Failure> {
     let deletion = deletion(call)?;
     let deleted = delete(&call.server, &call.resource, &call.key(name), &deletion).await?;
-    let code = match deletion.propagation {
-        Some(Propagation::Foreground) => StatusCode::ACCEPTED,
-        _ => StatusCode::OK,
-    };
+    // As kube-apiserver, only who asked in the old way is told that more is to come.
+    let code = if deletion.asked_not_to_orphan { StatusCode::ACCEPTED } else { StatusCode::OK };
     match deleted {
         Deleted::Waiting(stored) => call.present(code, &stored),
         Deleted::WouldWait(object) => call.present_value(code, &object),
+        Deleted::Gone(stored) if returns_deleted(call) => call.present(StatusCode::OK, &stored),
         Deleted::Gone(stored) => {
             let definition = call.definition();
             let mut details = json!({"name": name, "kind": definition.plural, "uid": &*stored.uid});
@@ -105,7 +127,8 @@ pub(super) async fn collection(call: &Call) -> Result<Answer, Failure> {
     let selection = call.selection()?;
     let range = Range { namespace: call.namespace.clone(), ..Range::default() };
     let page = call.server.store.list(&call.resource.id, &range);
-    let mut objects = page.map(|page| page.objects).unwrap_or_default();
+    let (revision, mut objects) =
+        page.map(|page| (page.revision, page.objects)).unwrap_or_default();
     objects.retain(|object| selection.matches(&call.resource, object));
     for some in objects.chunks(AT_ONCE) {
         let deletions =
@@ -118,7 +141,9 @@ pub(super) async fn collection(call: &Call) -> Result<Answer, Failure> {
         }
     }
     let items: Vec<&Arc<Stored>> = objects.iter().collect();
-    call.present_list(serde_json::Map::new(), &items)
+    let mut metadata = serde_json::Map::new();
+    metadata.insert("resourceVersion".to_owned(), revision.to_string().into());
+    call.present_list(metadata, &items)
 }
 
 /// Reads DeleteOptions, from the body or else from the query.
@@ -133,15 +158,20 @@ fn deletion(call: &Call) -> Result<Deletion, Failure> {
         }
         options
     } else {
-        decode::object(&call.content_type, &call.body)?.value
+        let options = decode::object(&call.content_type, &call.body).map_err(DecodeError::plain)?;
+        check_kind(&options.value)?;
+        options.value
     };
     let mut errors = Vec::new();
     let mut dry_run = call.dry_run(&mut errors);
-    for word in options.get("dryRun").and_then(Value::as_array).into_iter().flatten() {
-        match word.as_str() {
-            Some("All") => dry_run = true,
-            _ => errors.push(FieldError::not_supported("dryRun", word, &["All".to_owned()])),
-        }
+    if let Some(words) = options.get("dryRun").and_then(Value::as_array) {
+        dry_run |= is_dry(words, &mut errors);
+    }
+    if let (Some(both), Some(_)) =
+        (options.get("propagationPolicy"), options.get("orphanDependents"))
+    {
+        let text = "orphanDependents and deletionPropagation cannot be both set";
+        errors.push(FieldError::invalid("propagationPolicy", both, text));
     }
     let propagation = match options.get("propagationPolicy").and_then(Value::as_str) {
         None => options
@@ -167,7 +197,21 @@ fn deletion(call: &Call) -> Result<Deletion, Failure> {
         uid: precondition("uid").map(str::to_owned),
         revision: precondition("resourceVersion").map(|text| text.parse().unwrap_or(0)),
         dry_run,
+        asked_not_to_orphan: options.get("orphanDependents") == Some(&Value::Bool(false)),
     })
+}
+
+/// What describes a deletion is called so, in whatever group it was sent.
+fn check_kind(options: &Value) -> Result<(), Failure> {
+    let text = |field: &str| options.get(field).and_then(Value::as_str).unwrap_or_default();
+    let kind = text("kind");
+    if kind.is_empty() || kind == "DeleteOptions" {
+        return Ok(());
+    }
+    Err(Failure::bad_request(format!(
+        "no kind \"{kind}\" is registered for version \"{}\" in scheme \"pkg/runtime/scheme.go:111\"",
+        text("apiVersion")
+    )))
 }
 
 /// Deletes an object, or marks it when finalizers hold it.
@@ -215,16 +259,20 @@ fn check_preconditions(
     stored: &Stored,
     deletion: &Deletion,
 ) -> Result<(), Failure> {
-    let refuse = |what: &str, wanted: &str, is: &str| {
+    let refuse = |what: &str, wanted: &str, is: &str, why: &str| {
         let why = format!(
-            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}"
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({is}). The object might have been \
+             {why}"
         );
-        Failure::conflict(&resource.definition, &stored.key.name, &why)
+        Failure::precondition(&resource.definition, &stored.key.name, &why)
     };
     match (&deletion.uid, deletion.revision) {
-        (Some(uid), _) if **uid != *stored.uid => Err(refuse("UID", uid, &stored.uid)),
+        (Some(uid), _) if **uid != *stored.uid => {
+            Err(refuse("UID", uid, &stored.uid, "deleted and then recreated"))
+        }
         (_, Some(revision)) if revision != stored.revision => {
-            Err(refuse("ResourceVersion", &revision.to_string(), &stored.revision.to_string()))
+            let (wanted, is) = (revision.to_string(), stored.revision.to_string());
+            Err(refuse("ResourceVersion", &wanted, &is, "modified"))
         }
         _ => Ok(()),
     }

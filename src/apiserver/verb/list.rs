@@ -146,6 +146,14 @@ impl Call {
         items: &[&Arc<Stored>],
     ) -> Result<Answer, Failure> {
         let (resource, text) = (&self.resource, self.accept.text);
+        // Lists of built-in kinds say once what their items are.
+        let untyped = |mut object: Value| {
+            if let Some(fields) = object.as_object_mut().filter(|_| self.definition().builtin) {
+                fields.remove("apiVersion");
+                fields.remove("kind");
+            }
+            object
+        };
         let read = || items.iter().map(|item| resource.read(item));
         let list = match self.accept.form {
             Form::Object if text == Text::Json => {
@@ -155,7 +163,7 @@ impl Call {
                 "kind": self.definition().list_kind,
                 "apiVersion": self.definition().api_version(),
                 "metadata": metadata,
-                "items": read().collect::<Vec<Value>>(),
+                "items": read().map(untyped).collect::<Vec<Value>>(),
             }),
             Form::Metadata => json!({
                 "kind": "PartialObjectMetadataList",
@@ -186,10 +194,17 @@ impl Call {
             if index > 0 {
                 json.push(b',');
             }
-            if self.resource.reads_as_stored(item) {
-                json.extend_from_slice(&item.json);
+            let converted;
+            let text: &[u8] = if self.resource.reads_as_stored(item) {
+                &item.json
             } else {
-                json.extend_from_slice(self.resource.read(item).to_string().as_bytes());
+                converted = self.resource.read(item).to_string();
+                converted.as_bytes()
+            };
+            if self.definition().builtin {
+                push_untyped(&mut json, text);
+            } else {
+                json.extend_from_slice(text);
             }
         }
         json.extend_from_slice(b"]}\n");
@@ -197,9 +212,89 @@ impl Call {
     }
 }
 
+/// Appends the text of an object without its own `apiVersion` and `kind`. What is no such text is appended as it is.
+fn push_untyped(into: &mut Vec<u8>, object: &[u8]) {
+    let start = into.len();
+    let mut kept = 0;
+    for (from, to) in typing(object) {
+        into.extend_from_slice(&object[kept..from]);
+        kept = to;
+    }
+    into.extend_from_slice(&object[kept..]);
+    // Where they were the last fields, the comma before them is left.
+    if into[start..].ends_with(b",}") {
+        into.truncate(into.len() - 2);
+        into.push(b'}');
+    }
+}
+
+/// Where the outermost `apiVersion` and `kind` of an object are in its text, each with the comma after it.
+fn typing(object: &[u8]) -> Vec<(usize, usize)> {
+    let (mut found, mut depth, mut at) = (Vec::new(), 0_usize, 0);
+    while let Some(byte) = object.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let end = text_end(object, at);
+                let is_type = depth == 1
+                    && object.get(end) == Some(&b':')
+                    && matches!(&object[at..end], b"\"apiVersion\"" | b"\"kind\"");
+                if is_type && object.get(end + 1) == Some(&b'"') {
+                    let value_end = text_end(object, end + 1);
+                    let has_comma = object.get(value_end) == Some(&b',');
+                    let next = value_end + usize::from(has_comma);
+                    found.push((at, next));
+                    at = next;
+                } else {
+                    at = end;
+                }
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Just after the text that begins with the quote at `start`.
+fn text_end(object: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(byte) = object.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    object.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_lose_their_own_type_and_nothing_else() {
+        let cases = [
+            json!({"apiVersion": "v1", "data": {"kind": "x", "a\"": "\\"}, "kind": "K", "metadata": {}}),
+            json!({"apiVersion": "v1", "kind": "K", "l": [{"kind": "inner"}]}),
+            json!({"a": 1, "apiVersion": "v1", "kind": "K"}),
+            json!({"kind": {"not": "text"}, "m": 1}),
+        ];
+        for object in cases {
+            let mut text = Vec::new();
+            push_untyped(&mut text, object.to_string().as_bytes());
+            let mut expected = object.clone();
+            for field in ["apiVersion", "kind"] {
+                if expected[field].is_string() {
+                    expected.as_object_mut().unwrap().remove(field);
+                }
+            }
+            assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), expected, "{object}");
+        }
+    }
 
     #[test]
     fn tokens_read_back() {

@@ -89,16 +89,21 @@ async fn dispatch(call: &Call) -> Result<Answer, Failure> {
         _ => true,
     };
     if !is_placed {
-        return Ok(Answer::no_page());
+        return call.nowhere();
     }
     let Some(name) = &call.name else { return collection(call).await };
     if call.is_watch_path {
         call.need(Verb::Watch)?;
         return watch::watch(call);
     }
-    let Some(part) = call.part() else { return Ok(Answer::no_page()) };
+    let Some(part) = call.part() else {
+        return match definition.builtin {
+            true => call.nowhere(),
+            false => Err(Failure::not_found(definition, name)),
+        };
+    };
     match call.method {
-        Method::GET | Method::HEAD => {
+        Method::GET | Method::HEAD if part != Part::Finalize => {
             call.need(Verb::Get)?;
             get::get(call, name, part)
         }
@@ -114,7 +119,18 @@ async fn dispatch(call: &Call) -> Result<Answer, Failure> {
             call.need(Verb::Delete)?;
             delete::one(call, name).await
         }
-        _ => Err(Failure::method_not_allowed(definition, &call.method.as_str().to_lowercase())),
+        _ => Err(Failure::method_not_allowed(definition, verb_of(&call.method))),
+    }
+}
+
+/// What a method does, by the name of its verb.
+fn verb_of(method: &Method) -> &'static str {
+    match *method {
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ => "get",
     }
 }
 
@@ -137,11 +153,24 @@ async fn collection(call: &Call) -> Result<Answer, Failure> {
             call.need(Verb::DeleteCollection)?;
             delete::collection(call).await
         }
-        _ => Err(Failure::method_not_allowed(definition, &call.method.as_str().to_lowercase())),
+        Method::POST | Method::DELETE if !definition.builtin => Ok(Answer::no_page()),
+        Method::PUT | Method::PATCH if !definition.builtin => {
+            Err(Failure::bad_request("name must be provided"))
+        }
+        _ => Err(Failure::method_not_allowed(definition, verb_of(&call.method))),
     }
 }
 
 impl Call {
+    /// Answers a path that leads nowhere.
+    fn nowhere(&self) -> Result<Answer, Failure> {
+        if self.definition().builtin {
+            Err(Failure::no_such_resource())
+        } else {
+            Ok(Answer::no_page())
+        }
+    }
+
     fn definition(&self) -> &ResourceDefinition {
         &self.resource.definition
     }

@@ -1,5 +1,7 @@
 //! Query parameters of writes.
 
+use serde_json::Value;
+
 use super::Call;
 use crate::apiserver::{failure::Failure, schema::FieldError};
 
@@ -23,6 +25,15 @@ pub(super) struct WriteOptions {
     pub manager: String,
     /// What to do about unknown fields.
     pub validation: FieldValidation,
+}
+
+/// Whether these words ask for a dry run.
+pub(super) fn is_dry(words: &[Value], errors: &mut Vec<FieldError>) -> bool {
+    if words.iter().any(|word| word != "All") {
+        let words = Value::from(words);
+        errors.push(FieldError::not_supported("dryRun", &words, &["All".to_owned()]));
+    }
+    !words.is_empty()
 }
 
 /// Bytes of a manager's name at most (`metav1/validation.FieldManagerMaxLength`).
@@ -51,9 +62,10 @@ impl Call {
             if name.len() > MAX_MANAGER {
                 errors.push(FieldError::too_long("fieldManager", MAX_MANAGER as u64));
             }
-            if name.chars().any(char::is_control) {
-                let text = "should only contain printable characters";
-                errors.push(FieldError::invalid("fieldManager", &name.into(), text));
+            let control = name.char_indices().find(|(_, c)| c.is_control());
+            if let Some((at, c)) = control {
+                let text = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+                errors.push(FieldError::invalid("fieldManager", &name.into(), &text));
             }
         }
         let dry_run = self.dry_run(&mut errors);
@@ -66,15 +78,9 @@ impl Call {
 
     /// Whether `dryRun=All` was asked for.
     pub(super) fn dry_run(&self, errors: &mut Vec<FieldError>) -> bool {
-        let mut dry = false;
-        for word in self.query.all("dryRun").filter(|word| !word.is_empty()) {
-            if word == "All" {
-                dry = true;
-            } else {
-                errors.push(FieldError::not_supported("dryRun", &word.into(), &["All".to_owned()]));
-            }
-        }
-        dry
+        let words: Vec<Value> =
+            self.query.all("dryRun").filter(|word| !word.is_empty()).map(Value::from).collect();
+        is_dry(&words, errors)
     }
 
     /// The program's name in `User-Agent`, which owns fields when no manager is named.

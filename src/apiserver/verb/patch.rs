@@ -1,13 +1,19 @@
 //! PATCH of one object, in four ways.
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    Call, Part, create::Made, options::WriteOptions, prepare::Origin, scale, update::Unstored,
+    Call, Part,
+    create::Made,
+    options::WriteOptions,
+    prepare::{Origin, WrongKind},
+    scale,
+    update::{Unstored, check_name},
 };
 use crate::apiserver::{
     answer::Answer,
+    builtin::admission,
     decode::{self, Decoded},
     failure::Failure,
     object,
@@ -37,8 +43,7 @@ pub(super) async fn patch(call: &Call, name: &str, part: Part) -> Result<Answer,
     let options = call.write_options("PatchOptions")?;
     let force = call.query.switch("force");
     check_options(call, way, force)?;
-    let body =
-        if way == Way::Apply { decode::yaml(&call.body)? } else { decode::json(&call.body)? };
+    let body = decode(call, way)?;
     let definition = call.definition();
     let key = call.key(name);
     for _ in 0..ATTEMPTS {
@@ -62,8 +67,12 @@ pub(super) async fn patch(call: &Call, name: &str, part: Part) -> Result<Answer,
         if seen.is_some_and(|seen| seen != stored.revision) {
             return Err(Failure::modified(definition, name));
         }
-        check_patched(call, name, &new)?;
+        let mut new = new;
         let origin = if way == Way::Apply { Origin::Apply } else { Origin::Patch };
+        check_patched(call, name, &mut new, origin)?;
+        if seen.is_none() && !call.takes_unconditional_updates() {
+            return Err(Failure::unversioned(definition, name));
+        }
         let new = Decoded { value: new, duplicates: body.duplicates.clone() };
         let (new, warnings) = call.prepare_change(&old, new, part, &options, origin)?;
         match call.replace(&key, &stored, &old, new, warnings, &options).await {
@@ -81,9 +90,7 @@ fn way(call: &Call) -> Result<Way, Failure> {
         MERGE => Ok(Way::Merge),
         STRATEGIC if call.definition().builtin => Ok(Way::Strategic),
         APPLY => Ok(Way::Apply),
-        _ if call.definition().builtin => {
-            Err(Failure::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY]))
-        }
+        _ if call.definition().builtin => Err(Failure::no_such_media_type()),
         _ => Err(Failure::unsupported_media_type(&[JSON, MERGE, APPLY])),
     }
 }
@@ -99,42 +106,75 @@ fn check_options(call: &Call, way: Way, force: Option<bool>) -> Result<(), Failu
     if errors.is_empty() { Ok(()) } else { Err(Failure::invalid_options("PatchOptions", &errors)) }
 }
 
+/// Decodes the patch.
+fn decode(call: &Call, way: Way) -> Result<Decoded, Failure> {
+    const MAP: &str = "into Go value of type map[string]interface {}";
+    if way == Way::Apply {
+        let body = decode::yaml(&call.body).map_err(|why| {
+            Failure::bad_request(format!(
+                "error decoding YAML: error converting YAML to JSON: {why}"
+            ))
+        })?;
+        return match &body.value {
+            Value::Object(_) => Ok(body),
+            Value::Null => Ok(Decoded { value: json!({}), ..body }),
+            other => Err(Failure::bad_request(format!(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} {MAP}",
+                patch::json_kind(other)
+            ))),
+        };
+    }
+    let prefix = if way == Way::Strategic { "" } else { "error decoding patch: " };
+    let body =
+        decode::json(&call.body).map_err(|why| Failure::bad_request(format!("{prefix}{why}")))?;
+    match (way, &body.value) {
+        (Way::Json, _) | (_, Value::Object(_)) => Ok(body),
+        (Way::Strategic, Value::Null) => Ok(Decoded { value: json!({}), ..body }),
+        (_, Value::Null) => Err(Failure::bad_request("Invalid JSON Patch")),
+        (_, other) => Err(Failure::bad_request(format!(
+            "{prefix}json: cannot unmarshal {} {MAP}",
+            patch::json_kind(other)
+        ))),
+    }
+}
+
 async fn create_by_apply(
     call: &Call,
     name: &str,
     body: &Decoded,
     options: &WriteOptions,
 ) -> Result<Made, Failure> {
-    let mut applied = body.value.clone();
-    if object::revision(&applied).is_some_and(|revision| revision != 0) {
-        return Err(Failure::modified(call.definition(), name));
+    let mut object = apply_to(call, name, Part::Main, None, &body.value, options, false)?;
+    let uid = object::text(&object, "uid");
+    if !uid.is_empty() {
+        let why = format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        );
+        return Err(Failure::conflict(call.definition(), name, &why));
     }
-    name_applied(call, name, &mut applied)?;
-    let object = apply_to(call, name, Part::Main, None, &applied, options, false)?;
+    call.check_identity(&mut object)?;
     call.create_object(object, &body.duplicates, options, Origin::Apply).await
 }
 
-/// What is applied has the name of the path.
-fn name_applied(call: &Call, name: &str, applied: &mut Value) -> Result<(), Failure> {
-    let said = |field: &str| {
-        applied.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+/// What is applied is of the kind, and has the name, of the path.
+fn check_applied(call: &Call, name: &str, part: Part, applied: &Value) -> Result<(), Failure> {
+    let definition = call.definition();
+    let text = |field: &str| applied.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let is_expected = match part {
+        Part::Scale => api_version == "autoscaling/v1" && kind == "Scale",
+        _ => api_version == definition.api_version() && kind == definition.kind,
     };
-    if !said("apiVersion") || !said("kind") {
-        return Err(Failure::bad_request(
-            "invalid object type: /, Kind=: apiVersion and kind must be set in what is applied",
-        ));
+    if !is_expected {
+        let shown = if api_version.contains('/') {
+            api_version.to_owned()
+        } else {
+            format!("/{api_version}")
+        };
+        return Err(Failure::bad_request(format!("invalid object type: {shown}, Kind={kind}")));
     }
-    call.check_identity(applied)?;
-    match object::name(applied) {
-        "" => object::set(applied, "name", name.into()),
-        given if given == name => {}
-        given => {
-            return Err(Failure::bad_request(format!(
-                "the name of the object ({given}) does not match the name on the URL ({name})"
-            )));
-        }
-    }
-    Ok(())
+    call.check_namespace(&mut applied.clone())?;
+    check_name(applied, name)
 }
 
 fn apply_to(
@@ -147,16 +187,19 @@ fn apply_to(
     force: bool,
 ) -> Result<Value, Failure> {
     let definition = call.definition();
-    let mut applied = applied.clone();
-    name_applied(call, name, &mut applied)?;
-    if let (Some(live), Some(seen)) = (live, object::revision(&applied))
+    check_applied(call, name, part, applied)?;
+    let applied = match (part, live) {
+        (Part::Scale, Some(live)) => &scale::applied(definition, live, applied)?,
+        _ => applied,
+    };
+    if let (Some(live), Some(seen)) = (live, object::revision(applied))
         && object::revision(live) != Some(seen)
     {
         return Err(Failure::modified(definition, name));
     }
     let request = apply::Request {
         live,
-        applied: &applied,
+        applied,
         manager: &options.manager,
         force,
         subresource: part.subresource(),
@@ -176,7 +219,8 @@ fn patched(
     let definition = call.definition();
     let refuse = |error: PatchError| match error {
         PatchError::Malformed(why) => Failure::bad_request(why),
-        PatchError::Unprocessable(why) => Failure::unprocessable(definition, name, &why),
+        PatchError::Unprocessable(_) => Failure::unprocessable(),
+        PatchError::Faulty(why) => Failure::faulty(why),
         PatchError::TooLarge(why) => Failure::too_large_because(why),
     };
     let scale;
@@ -191,33 +235,40 @@ fn patched(
         Way::Strategic if part != Part::Scale => {
             patch::strategic::apply(target, body, definition.schema()).map_err(refuse)?
         }
-        _ if !body.is_object() => return Err(Failure::bad_request("the patch is no JSON object")),
         _ => patch::merge::apply(target, body),
     };
     if part == Part::Scale { scale::write(definition, old, &patched) } else { Ok(patched) }
 }
 
 /// A patch may not make another object of it.
-fn check_patched(call: &Call, name: &str, new: &Value) -> Result<(), Failure> {
+fn check_patched(call: &Call, name: &str, new: &mut Value, origin: Origin) -> Result<(), Failure> {
     let definition = call.definition();
-    let text = |field: &str| new.get(field).and_then(Value::as_str).unwrap_or_default();
-    if text("apiVersion") != definition.api_version() || text("kind") != definition.kind {
-        return Err(Failure::bad_request(format!(
-            "the object provided is unrecognized (must be of type {})",
-            definition.kind
-        )));
+    let (api_version, expected) = (
+        new.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        definition.api_version(),
+    );
+    if !definition.builtin {
+        let has_kind = new.get("kind").and_then(Value::as_str).is_some_and(|kind| !kind.is_empty());
+        if !has_kind {
+            let why = format!("Object 'Kind' is missing in '{new}'");
+            return Err(Failure::invalid_patch(new, &why));
+        }
+        if api_version != expected {
+            let why = format!("must be {expected}");
+            let error = FieldError::invalid("apiVersion", &api_version.into(), &why);
+            let (group, kind) = (&definition.group, &definition.kind);
+            return Err(Failure::invalid_kind(group, kind, name, &error));
+        }
     }
-    if object::name(new) != name {
-        let given = object::name(new);
-        return Err(Failure::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({name})"
-        )));
+    call.check_kind(new).map_err(|why| match why {
+        WrongKind::Refused(failure) => failure,
+        WrongKind::Unread(why) => Failure::invalid_patch(new, &why),
+    })?;
+    // What server-side apply merged has the types of its schema.
+    if origin == Origin::Patch {
+        admission::check_types(definition, new).map_err(|why| Failure::invalid_patch(new, &why))?;
     }
-    if object::namespace(new) != call.namespace() {
-        let (given, expected) = (object::namespace(new), call.namespace());
-        return Err(Failure::bad_request(format!(
-            "the namespace of the object ({given}) does not match the namespace on the request ({expected})"
-        )));
-    }
-    Ok(())
+    object::metadata_mut(new);
+    check_name(new, name)?;
+    call.check_namespace(new)
 }

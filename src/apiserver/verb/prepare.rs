@@ -1,14 +1,28 @@
 //! From what a client sent to what is stored: unknown fields, what the server itself fills, defaults, generation,
 //! ownership of fields, validation.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Call, Part, options::FieldValidation, options::WriteOptions};
+use super::{Call, Part, options::FieldValidation, options::WriteOptions, scale};
 use crate::apiserver::{
-    builtin::admission, decode::Decoded, failure::Failure, field, object, schema::FieldError,
+    builtin::{ResourceDefinition, admission},
+    decode::{self, Decoded},
+    failure::Failure,
+    field, object,
+    schema::FieldError,
     store::Range,
 };
+
+/// Why an object is none of the resource's kind.
+pub(super) enum WrongKind {
+    /// It is refused as it is.
+    Refused(Failure),
+    /// Go could not read it, with this reason.
+    Unread(String),
+}
 
 /// Where an object comes from, for how its unknown fields are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +36,9 @@ pub(super) enum Origin {
 }
 
 /// Metadata that only the server writes; an update keeps it.
-const SERVER_METADATA: [&str; 7] = [
+const SERVER_METADATA: [&str; 6] = [
     "uid",
     "creationTimestamp",
-    "generation",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
     "selfLink",
@@ -33,32 +46,47 @@ const SERVER_METADATA: [&str; 7] = [
 ];
 
 impl Call {
+    /// Decodes the body as an object of this kind.
+    pub(super) fn decode(&self) -> Result<Decoded, Failure> {
+        let kind = &self.definition().kind;
+        let mut decoded = decode::object(&self.content_type, &self.body)
+            .map_err(|error| error.about(kind, &self.body))?;
+        let is_untyped = |value: &Value| value.get("kind").is_none_or(|kind| kind == "");
+        if !self.definition().builtin && is_untyped(&decoded.value) {
+            let (text, summary) =
+                (String::from_utf8_lossy(&self.body), decode::summary(&self.body));
+            return Err(Failure::bad_request(format!(
+                "the object provided is unrecognized (must be of type {kind}): Object 'Kind' is missing in '{text}' \
+                 ({summary})"
+            )));
+        }
+        if decoded.value.is_null() {
+            decoded.value = json!({});
+        }
+        Ok(decoded)
+    }
+
     /// Checks that a decoded body is an object of this kind, in this namespace.
     pub(super) fn check_identity(&self, object: &mut Value) -> Result<(), Failure> {
-        let definition = self.definition();
-        if !object.is_object() {
-            return Err(Failure::bad_request("the body of the request is no object"));
-        }
-        let expected =
-            [("apiVersion", definition.api_version()), ("kind", definition.kind.clone())];
-        for (field, expected) in expected {
-            match object.get(field).and_then(Value::as_str).unwrap_or_default() {
-                "" => object[field] = expected.into(),
-                given if given == expected => {}
-                given if field == "apiVersion" => {
-                    return Err(Failure::bad_request(format!(
-                        "the API version in the data ({given}) does not match the expected API version ({expected})"
-                    )));
-                }
-                given => {
-                    return Err(Failure::bad_request(format!(
-                        "{given} in version \"{}\" cannot be handled as a {expected}",
-                        definition.version
-                    )));
-                }
+        self.check_kind(object).map_err(|why| match why {
+            WrongKind::Refused(failure) => failure,
+            WrongKind::Unread(why) => {
+                let text = |field: &str| object.get(field).and_then(Value::as_str);
+                let api_version = text("apiVersion").unwrap_or_default();
+                let version = api_version.rsplit('/').next().unwrap_or_default();
+                let (given, kind) = (text("kind").unwrap_or_default(), &self.definition().kind);
+                Failure::bad_request(format!(
+                    "{given} in version \"{version}\" cannot be handled as a {kind}: {why}"
+                ))
             }
-        }
+        })?;
+        admission::check_types(self.definition(), object).map_err(|why| self.unreadable(&why))?;
         object::metadata_mut(object);
+        self.check_namespace(object)
+    }
+
+    /// Checks the namespace of an object, and fills it in.
+    pub(super) fn check_namespace(&self, object: &mut Value) -> Result<(), Failure> {
         let namespace = self.namespace();
         match object::namespace(object) {
             given if given == namespace => {}
@@ -73,6 +101,57 @@ impl Call {
         Ok(())
     }
 
+    /// Checks that an object has this resource's kind and version, and fills them in.
+    pub(super) fn check_kind(&self, object: &mut Value) -> Result<(), WrongKind> {
+        let definition = self.definition();
+        let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
+        let expected = definition.api_version();
+        let has_kind = kind.is_empty() || kind == definition.kind;
+        let has_version = api_version.is_empty() || api_version == expected;
+        if has_kind && has_version {
+            object["apiVersion"] = expected.into();
+            object["kind"] = definition.kind.as_str().into();
+            return Ok(());
+        }
+        if !definition.builtin {
+            return Err(WrongKind::Refused(if has_version {
+                let why = format!("must be {}", definition.kind);
+                let error = FieldError::invalid("kind", &kind.as_str().into(), &why);
+                Failure::invalid_kind(&definition.group, &kind, object::name(object), &error)
+            } else {
+                Failure::bad_request(format!(
+                    "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+                ))
+            }));
+        }
+        let registered = self.server.registry.served().of_kind(&api_version, &kind).map(Arc::clone);
+        let internal = |group: &str| match group.split('.').next() {
+            None | Some("") => "core".to_owned(),
+            Some(first) => first.to_owned(),
+        };
+        Err(WrongKind::Unread(match registered.filter(|r| r.definition.builtin) {
+            Some(other) => format!(
+                "converting ({}.{kind}) to ({}.{}): unknown conversion",
+                other.definition.version,
+                internal(&definition.group),
+                definition.kind
+            ),
+            None => format!(
+                "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \
+                 \"pkg/runtime/scheme.go:111\""
+            ),
+        }))
+    }
+
+    /// 400 for a body that Go could not read as this kind.
+    fn unreadable(&self, why: &str) -> Failure {
+        let ResourceDefinition { kind, version, .. } = self.definition();
+        Failure::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
+        ))
+    }
+
     /// Makes `object` what is stored for a create, and what a client may be warned of.
     pub(super) fn prepare_new(
         &self,
@@ -83,35 +162,36 @@ impl Call {
     ) -> Result<(Value, Vec<String>), Failure> {
         let definition = self.definition();
         let now = self.server.now();
+        for field in SERVER_METADATA {
+            object::set(&mut object, field, Value::Null);
+        }
+        let mut warnings =
+            self.drop_unknown(&mut object, duplicates, options.validation, origin)?;
         if definition.status
             && let Some(fields) = object.as_object_mut()
         {
             fields.remove("status");
         }
-        for field in SERVER_METADATA {
-            object::set(&mut object, field, Value::Null);
-        }
-        let warnings = self.drop_unknown(&mut object, duplicates, options.validation, origin)?;
-        admission::check_types(definition, &object).map_err(Failure::bad_request)?;
         object::set(&mut object, "uid", Uuid::new_v4().to_string().into());
         object::set(&mut object, "creationTimestamp", object::time(now).into());
         if self.resource.counts_generations() {
             object::set(&mut object, "generation", 1.into());
         }
+        let allocated = Allocated::of(definition, &object);
         self.with_admission(|context| admission::prepare_create(definition, &mut object, context));
-        definition.schema().apply_defaults(&mut object);
+        self.apply_defaults(&mut object, origin);
         if origin != Origin::Apply {
-            field::track_update(
-                None,
-                &mut object,
-                &options.manager,
-                None,
-                definition.schema(),
-                now,
-            );
+            // What is allocated comes after ownership is settled, and is nobody's.
+            let allocated = allocated.take_from(&mut object);
+            let (manager, schema) = (&options.manager, definition.schema());
+            field::track_update(None, &mut object, manager, None, schema, now);
+            allocated.give_back(&mut object);
         }
-        self.validate(&object, None)?;
-        Ok((object, warnings))
+        warnings.extend(admission::warnings(definition, &object));
+        match self.validate(&object, None) {
+            Ok(()) => Ok((object, warnings)),
+            Err(failure) => Err(failure.warn(warnings)),
+        }
     }
 
     /// Makes `new` what is stored in place of `old`, and what a client may be warned of.
@@ -126,23 +206,26 @@ impl Call {
         let definition = self.definition();
         let now = self.server.now();
         let Decoded { value: mut new, duplicates } = new;
-        self.check_uid(old, &new)?;
+        self.check_metadata(old, &new, origin)?;
         let warnings = self.drop_unknown(&mut new, &duplicates, options.validation, origin)?;
-        admission::check_types(definition, &new).map_err(Failure::bad_request)?;
-        for field in SERVER_METADATA {
+        for field in SERVER_METADATA.into_iter().chain(["generation"]) {
             object::copy(&mut new, old, field);
         }
         let mut new = self.isolate(old, new, part);
         self.with_admission(|context| {
             admission::prepare_update(definition, old, &mut new, context)
         });
-        definition.schema().apply_defaults(&mut new);
+        self.apply_defaults(&mut new, origin);
         if self.resource.counts_generations() && self.asks_differently(old, &new) {
             let generation =
                 object::metadata(old, "generation").and_then(Value::as_i64).unwrap_or(0);
             object::set(&mut new, "generation", (generation + 1).into());
         }
-        if origin != Origin::Apply {
+        // Who scales owns the number only where somebody owned it before: a Scale shows no other owners.
+        let tracks = part != Part::Scale || self.owns_replicas(old);
+        if !tracks {
+            object::copy(&mut new, old, "managedFields");
+        } else if origin != Origin::Apply {
             let (manager, subresource) = (&options.manager, part.subresource());
             field::track_update(
                 Some(old),
@@ -153,20 +236,52 @@ impl Call {
                 now,
             );
         }
-        if new != *old {
-            self.validate(&new, Some(old))?;
+        if new != *old
+            && let Err(failure) = self.validate(&new, Some(old))
+        {
+            return Err(failure.warn(warnings));
         }
         Ok((new, warnings))
     }
 
-    fn check_uid(&self, old: &Value, new: &Value) -> Result<(), Failure> {
-        let (had, given) = (object::text(old, "uid"), object::text(new, "uid"));
-        if given.is_empty() || given == had {
-            return Ok(());
+    /// Fills defaults. What server-side apply merged keeps its `null`s.
+    fn apply_defaults(&self, object: &mut Value, origin: Origin) {
+        let schema = self.definition().schema();
+        if origin == Origin::Apply {
+            schema.fill_defaults(object);
+        } else {
+            schema.apply_defaults(object);
         }
-        let why =
-            format!("Precondition failed: UID in precondition: {given}, UID in object meta: {had}");
-        Err(Failure::conflict(self.definition(), object::name(old), &why))
+    }
+
+    /// Refuses other identities and times of deletion than the stored ones.
+    fn check_metadata(&self, old: &Value, new: &Value, origin: Origin) -> Result<(), Failure> {
+        let definition = self.definition();
+        let name = object::name(old);
+        let (had, given) = (object::text(old, "uid"), object::text(new, "uid"));
+        let mut errors = Vec::new();
+        let mut immutable = |field: &str, given: &Value| {
+            let path = format!("metadata.{field}");
+            errors.push(FieldError::invalid(path, given, "field is immutable"));
+        };
+        if !given.is_empty() && given != had {
+            if origin == Origin::Body {
+                let (plural, namespace) = (&definition.plural, self.namespace());
+                let why = format!(
+                    "StorageError: invalid object, Code: 4, Key: /registry/{plural}/{namespace}/{name}, ResourceVersion: 0, \
+                     AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object meta: {had}"
+                );
+                return Err(Failure::conflict(definition, name, &why));
+            }
+            immutable("uid", &given.into());
+        }
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+            match (object::metadata(old, field), object::metadata(new, field)) {
+                (had, Some(given)) if had != Some(given) => immutable(field, given),
+                _ => {}
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(Failure::invalid(definition, name, &errors)) }
     }
 
     /// Keeps what the request is not about.
@@ -184,6 +299,9 @@ impl Call {
                 if self.definition().status {
                     keep(&mut new, old, "status");
                 }
+                if self.resource.is("", "Namespace") {
+                    keep(&mut new, old, "spec");
+                }
                 new
             }
             Part::Status => {
@@ -193,12 +311,23 @@ impl Call {
                 kept
             }
             Part::Finalize => {
-                let mut kept = old.clone();
-                kept["spec"] = json!({"finalizers": new.pointer("/spec/finalizers").cloned().unwrap_or(json!([]))});
-                object::copy(&mut kept, &new, "managedFields");
-                kept
+                keep(&mut new, old, "status");
+                new
             }
         }
+    }
+
+    /// Whether somebody owns the number of replicas of an object.
+    fn owns_replicas(&self, object: &Value) -> bool {
+        let Some(scale) = &self.definition().scale else { return false };
+        let path: Vec<field::Element> = scale
+            .spec_replicas
+            .split('.')
+            .filter(|step| !step.is_empty())
+            .map(|step| field::Element::Field(step.to_owned()))
+            .collect();
+        let entries = field::read(object).unwrap_or_default();
+        entries.iter().any(|entry| entry.fields.has_path(&path))
     }
 
     /// Whether more than metadata and status changed.
@@ -235,7 +364,7 @@ impl Call {
                 let message = format!("strict decoding error: {}", said.join(", "));
                 Err(match before {
                     Some(patched) => Failure::invalid_patch(&patched, &message),
-                    None => Failure::bad_request(message),
+                    None => self.unreadable(&message),
                 })
             }
         }
@@ -245,6 +374,7 @@ impl Call {
         let definition = self.definition();
         let mut errors = admission::validate(definition, new, old);
         errors.extend(definition.schema().validate(new, old));
+        errors.extend(scale::validate(definition, new));
         errors.extend(new_finalizers(new, old));
         if errors.is_empty() {
             return Ok(());
@@ -278,6 +408,43 @@ impl Call {
             },
         };
         act(&context)
+    }
+}
+
+/// Fields of a spec that are given by the server, after all others, where the client left them out.
+struct Allocated(Vec<(&'static str, Option<Value>)>);
+
+impl Allocated {
+    /// What will be allocated for an object that was sent so.
+    fn of(definition: &ResourceDefinition, sent: &Value) -> Allocated {
+        let fields: &[&'static str] = match definition.kind.as_str() {
+            "Service" => &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"],
+            "Namespace" => &["finalizers"],
+            _ => &[],
+        };
+        let fields = fields.iter().filter(|field| {
+            definition.builtin && sent.pointer(&format!("/spec/{field}")).is_none_or(Value::is_null)
+        });
+        Allocated(fields.map(|field| (*field, None)).collect())
+    }
+
+    fn take_from(mut self, object: &mut Value) -> Allocated {
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+            for (field, value) in &mut self.0 {
+                *value = spec.remove(*field);
+            }
+        }
+        self
+    }
+
+    fn give_back(self, object: &mut Value) {
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+            for (field, value) in self.0 {
+                if let Some(value) = value {
+                    spec.insert(field.to_owned(), value);
+                }
+            }
+        }
     }
 }
 

@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 
 use super::{Call, Part, create::Made};
 use crate::apiserver::{
-    answer::Answer, builtin::ResourceDefinition, failure::Failure, object, schema::FieldError,
+    answer::Answer,
+    builtin::ResourceDefinition,
+    failure::Failure,
+    object,
+    patch::{go_print, go_type},
+    schema::FieldError,
 };
 
 /// The Scale of an object; none when the kind has no such subresource.
@@ -45,7 +50,7 @@ pub(super) fn write(
     let name = object::name(old);
     let paths = definition.scale.as_ref().ok_or_else(|| Failure::not_found(definition, name))?;
     let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
-    if replicas < 0 {
+    if replicas < 0 && definition.builtin {
         let text = "must be greater than or equal to 0";
         let error = FieldError::invalid("spec.replicas", &replicas.into(), text);
         return Err(Failure::invalid(definition, name, &[error]));
@@ -68,6 +73,26 @@ pub(super) fn write(
     Ok(new)
 }
 
+/// What applying a Scale says of the object itself.
+pub(super) fn applied(
+    definition: &ResourceDefinition,
+    live: &Value,
+    scale: &Value,
+) -> Result<Value, Failure> {
+    let field = |name: &str| live.get(name).cloned().unwrap_or_default();
+    let mut blank = json!({
+        "apiVersion": field("apiVersion"), "kind": field("kind"),
+        "metadata": {"name": object::name(live)},
+    });
+    match scale.pointer("/spec/replicas") {
+        Some(replicas) if !replicas.is_null() => write(definition, &blank, scale),
+        _ => {
+            object::copy(&mut blank, scale, "resourceVersion");
+            Ok(blank)
+        }
+    }
+}
+
 /// Answers a write with the Scale when it was about the Scale.
 pub(super) fn or_whole(
     call: &Call,
@@ -84,6 +109,43 @@ pub(super) fn or_whole(
     };
     let scale = read(&call.resource.definition, &object).unwrap_or_default();
     Ok(call.present_value(code, &scale)?.warn(warnings))
+}
+
+/// What is wrong with the numbers that the Scale of a custom kind shows.
+pub(super) fn validate(definition: &ResourceDefinition, object: &Value) -> Vec<FieldError> {
+    let Some(scale) = definition.scale.as_ref().filter(|_| !definition.builtin) else {
+        return Vec::new();
+    };
+    let fault = |path: &String| -> Option<FieldError> {
+        let mut value = object;
+        for step in steps(path) {
+            if value.is_null() {
+                return None;
+            }
+            let Some(map) = value.as_object() else {
+                return Some(inaccessible(path, value, "map[string]interface{}"));
+            };
+            value = map.get(step)?;
+        }
+        match value.as_i64() {
+            Some(number) if number < 0 => {
+                let said = "should be a non-negative integer";
+                Some(FieldError::invalid(path.as_str(), value, said))
+            }
+            Some(_) => None,
+            None => Some(inaccessible(path, value, "int64")),
+        }
+    };
+    [&scale.spec_replicas, &scale.status_replicas].into_iter().filter_map(fault).collect()
+}
+
+fn inaccessible(path: &str, value: &Value, expected: &str) -> FieldError {
+    let said = format!(
+        "{path} accessor error: {} is of the type {}, expected {expected}",
+        go_print(value),
+        go_type(value)
+    );
+    FieldError::invalid(path, &0.into(), &said)
 }
 
 fn steps(path: &str) -> impl Iterator<Item = &str> {

@@ -6,21 +6,30 @@ use serde_json::Value;
 use super::{Call, Part, create::Made, options::WriteOptions, prepare::Origin, scale};
 use crate::apiserver::{
     answer::Answer,
-    decode::{self, Decoded},
+    decode::Decoded,
     failure::Failure,
     object,
-    schema::FieldError,
     store::{CommitError, Key, Stored, Write},
 };
 
 pub(super) async fn update(call: &Call, name: &str, part: Part) -> Result<Answer, Failure> {
     let options = call.write_options("UpdateOptions")?;
     let definition = call.definition();
-    let sent = decode::object(&call.content_type, &call.body)?;
+    let sent = call.decode()?;
     let key = call.key(name);
     loop {
-        let stored =
-            call.server.store.get(&key).ok_or_else(|| Failure::not_found(definition, name))?;
+        let Some(stored) = call.server.store.get(&key) else {
+            if part != Part::Main || !call.creates_on_update() {
+                return Err(Failure::not_found(definition, name));
+            }
+            let mut new = sent.value.clone();
+            call.check_identity(&mut new)?;
+            check_name(&new, name)?;
+            match call.create_object(new, &sent.duplicates, &options, Origin::Body).await {
+                Err(failure) if failure.is_already_exists() => continue,
+                made => return made?.answer(call, StatusCode::CREATED),
+            }
+        };
         let old = call.resource.read(&stored);
         let mut new = Decoded { value: sent.value.clone(), duplicates: sent.duplicates.clone() };
         if part == Part::Scale {
@@ -29,14 +38,16 @@ pub(super) async fn update(call: &Call, name: &str, part: Part) -> Result<Answer
             call.check_identity(&mut new.value)?;
         }
         check_name(&new.value, name)?;
+        if let Some(given) = object::metadata(&new.value, "resourceVersion").and_then(Value::as_str)
+            && !given.is_empty()
+            && given.parse::<u64>().is_err()
+        {
+            let why = format!("strconv.ParseUint: parsing \"{given}\": invalid syntax");
+            return Err(Failure::faulty(why));
+        }
         let seen = object::revision(&new.value).filter(|revision| *revision != 0);
         if seen.is_none() && !call.takes_unconditional_updates() {
-            let error = FieldError::invalid(
-                "metadata.resourceVersion",
-                &Value::from(0),
-                "must be specified for an update",
-            );
-            return Err(Failure::invalid_resource(definition, name, &[error]));
+            return Err(Failure::unversioned(definition, name));
         }
         if seen.is_some_and(|seen| seen != stored.revision) {
             return Err(Failure::modified(definition, name));
@@ -51,10 +62,12 @@ pub(super) async fn update(call: &Call, name: &str, part: Part) -> Result<Answer
     }
 }
 
-fn check_name(object: &Value, name: &str) -> Result<(), Failure> {
+pub(super) fn check_name(object: &Value, name: &str) -> Result<(), Failure> {
     match object::name(object) {
         given if given == name => Ok(()),
-        "" => Err(Failure::bad_request("name must be provided")),
+        "" => Err(Failure::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
         given => Err(Failure::bad_request(format!(
             "the name of the object ({given}) does not match the name on the URL ({name})"
         ))),
@@ -87,6 +100,12 @@ impl Call {
             return Ok(Made::Dry(new, warnings));
         }
         let delete = crate::apiserver::lifecycle::is_done(&self.resource, &new);
+        // Whoever lets an object go reads it as it would be, at the version that it had.
+        let last = delete.then(|| {
+            let mut last = new.clone();
+            object::set(&mut last, "resourceVersion", stored.revision.to_string().into());
+            last
+        });
         let object = self.resource.to_stored(new);
         let write = Write {
             key: key.clone(),
@@ -96,16 +115,33 @@ impl Call {
             relies_on: None,
         };
         match self.server.store.commit(write).await {
-            Ok(stored) => Ok(Made::Stored(stored, warnings)),
+            Ok(stored) => Ok(match last {
+                Some(last) => Made::Dry(last, warnings),
+                None => Made::Stored(stored, warnings),
+            }),
             Err(CommitError::Stale) => Err(Unstored::Stale),
             Err(other) => Err(Unstored::Failed(other.into())),
         }
     }
 
     /// Whether a PUT may leave out the `resourceVersion` (`AllowUnconditionalUpdate` of the kind's strategy).
-    fn takes_unconditional_updates(&self) -> bool {
+    pub(super) fn takes_unconditional_updates(&self) -> bool {
         let definition = self.definition();
         definition.builtin
-            && !matches!(definition.kind.as_str(), "CustomResourceDefinition" | "Lease")
+            && !matches!(
+                definition.kind.as_str(),
+                "CustomResourceDefinition" | "Lease" | "PodDisruptionBudget"
+            )
+    }
+
+    /// Whether a PUT of an object that is not there makes it (`AllowCreateOnUpdate` of the kind's strategy).
+    fn creates_on_update(&self) -> bool {
+        let definition = self.definition();
+        definition.builtin
+            && (definition.group == "rbac.authorization.k8s.io"
+                || matches!(
+                    definition.kind.as_str(),
+                    "Endpoints" | "Event" | "Lease" | "LimitRange" | "Service"
+                ))
     }
 }

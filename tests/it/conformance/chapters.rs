@@ -102,4 +102,4 @@ macro_rules! chapters {
     };
 }
 
-chapters! { objects }
+chapters! { objects strict patches apply }

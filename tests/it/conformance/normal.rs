@@ -10,6 +10,7 @@ static UUID: LazyLock<Regex> = LazyLock::new(|| {
 });
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(\d{4})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
+static STORAGE_KEY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"Key: /\S+,").unwrap());
 static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d+s$").unwrap());
 
 /// What one case saw of one server. Each uid and version gets a number when it is first seen, so that the same one is
@@ -22,12 +23,14 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// A body without what differs.
+    /// A body without what differs. YAML is compared as what it means.
     pub fn normal(&mut self, bytes: &[u8]) -> Value {
         let text = String::from_utf8_lossy(bytes);
-        match serde_json::from_str::<Value>(&text) {
-            Ok(value) => self.document(value),
-            Err(_) => self.text(&text).into(),
+        let value = serde_json::from_str::<Value>(&text).ok();
+        let yaml = || serde_yaml::from_str::<Value>(&text).ok().filter(Value::is_object);
+        match value.or_else(yaml) {
+            Some(value) => self.document(value),
+            None => self.text(&text).into(),
         }
     }
 
@@ -35,6 +38,11 @@ impl Seen {
     pub fn document(&mut self, mut value: Value) -> Value {
         self.note_generated(&value);
         if value.get("kind").and_then(Value::as_str) == Some("Table") {
+            // Descriptions of built-in kinds are sentences of our own.
+            let columns = value.get_mut("columnDefinitions").and_then(Value::as_array_mut);
+            for column in columns.into_iter().flatten() {
+                column["description"] = "<description>".into();
+            }
             let rows = value.get_mut("rows").and_then(Value::as_array_mut);
             for cell in rows.into_iter().flatten().filter_map(|row| row.get_mut("cells")) {
                 for cell in cell.as_array_mut().into_iter().flatten() {
@@ -43,6 +51,9 @@ impl Seen {
                     }
                 }
             }
+        }
+        if value.get("kind").and_then(Value::as_str) == Some("Status") {
+            settle_causes(&mut value);
         }
         self.value(value)
     }
@@ -61,7 +72,8 @@ impl Seen {
                         ("managedFields", Value::Array(entries)) => self.managers(entries),
                         (_, value) => self.value(value),
                     };
-                    (name, value)
+                    // Keys of lists in managed fields may hold identities.
+                    (self.text(&name), value)
                 });
                 Value::Object(normal.collect::<Map<String, Value>>())
             }
@@ -85,8 +97,11 @@ impl Seen {
         self.value(Value::Object(metadata))
     }
 
-    /// Entries of one second come in any order.
+    /// Entries of one second come in any order. Upstream loses times of entries on the way through a Scale.
     fn managers(&mut self, mut entries: Vec<Value>) -> Value {
+        for entry in &mut entries {
+            entry.as_object_mut().and_then(|entry| entry.remove("time"));
+        }
         entries.sort_by_cached_key(|entry| {
             ["operation", "manager", "subresource", "apiVersion"].map(|f| entry[f].to_string())
         });
@@ -108,6 +123,7 @@ impl Seen {
         for (name, known) in &self.generated {
             text = text.replace(name.as_str(), known);
         }
+        let text = STORAGE_KEY.replace_all(&text, "Key: <key>,");
         let uids = &mut self.uids;
         let text = UUID.replace_all(&text, |found: &Captures<'_>| {
             let number = uids.len() + 1;
@@ -120,6 +136,45 @@ impl Seen {
             false => found[0].to_owned(),
         })
         .into_owned()
+    }
+}
+
+/// Upstream finds what is wrong in the random order of Go's maps, and says some of it more than once.
+fn settle_causes(status: &mut Value) {
+    let Some(causes) = status.pointer_mut("/details/causes").and_then(Value::as_array_mut) else {
+        return;
+    };
+    causes.sort_by_cached_key(Value::to_string);
+    causes.dedup();
+    let several = causes.len() > 1;
+    for message in causes.iter_mut().filter_map(|cause| cause.get_mut("message")) {
+        forget_patched(message);
+    }
+    if let Some(message) = status.get_mut("message") {
+        match message.as_str().and_then(|text| text.split_once(" is invalid: [")) {
+            Some((start, _)) if several => {
+                *message = format!("{start} is invalid: <causes>").into()
+            }
+            _ => forget_patched(message),
+        }
+    }
+}
+
+/// What a refused patch would have made is quoted in Go's order of fields.
+fn forget_patched(message: &mut Value) {
+    if let Some((start, _)) = message.as_str().and_then(|text| text.split_once("is missing in '{"))
+    {
+        *message = format!("{start}is missing in <object>").into();
+    }
+    let quoted = message.as_str().and_then(|text| {
+        let (start, rest) = text
+            .split_once("Invalid value: \"{\\\"")
+            .or_else(|| text.split_once("Invalid value: \"map["))?;
+        let (_, end) = rest.split_once("\": ")?;
+        Some(format!("{start}Invalid value: <patched>: {end}"))
+    });
+    if let Some(quoted) = quoted {
+        *message = quoted.into();
     }
 }
 

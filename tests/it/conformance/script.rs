@@ -187,6 +187,9 @@ pub fn body(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
-    let value: Value = serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    // Only `true` and `false` are booleans, so that `y` may be a key.
+    let options = serde_yaml::options! { strict_booleans: true };
+    let value: Value = serde_yaml::from_str_with_options(text, options)
+        .unwrap_or_else(|error| panic!("{text}: {error}"));
     value.to_string()
 }

@@ -79,7 +79,8 @@ impl Form {
     /// `TEXT (e.g. 'A', or 'B', regex used for validation is 'PATTERN')`.
     fn fault(&self) -> String {
         let examples: Vec<String> = self.examples.iter().map(|e| format!("'{e}', ")).collect();
-        let examples = examples.join("or ");
+        // As upstream prints them, with two spaces.
+        let examples = examples.join(" or ");
         format!("{} (e.g. {examples}regex used for validation is '{}')", self.text, self.pattern)
     }
 }
@@ -91,9 +92,13 @@ fn too_long(text: &str, max: usize) -> Option<String> {
     (text.len() > max).then(|| format!("must be no more than {max} bytes"))
 }
 
+fn too_long_name(text: &str, max: usize) -> Option<String> {
+    (text.len() > max).then(|| format!("must be no more than {max} characters"))
+}
+
 /// RFC 1123 label: names of namespaces and services.
 pub(super) fn dns_label(text: &str) -> Vec<String> {
-    let mut faults: Vec<String> = too_long(text, 63).into_iter().collect();
+    let mut faults: Vec<String> = too_long_name(text, 63).into_iter().collect();
     if !LABEL_FORM.accepts(text) {
         let dots = SUBDOMAIN_FORM.accepts(text);
         faults.push(if dots { "must not contain dots".to_owned() } else { LABEL_FORM.fault() });
@@ -103,7 +108,7 @@ pub(super) fn dns_label(text: &str) -> Vec<String> {
 
 /// RFC 1123 subdomain: names of most objects.
 pub(super) fn dns_subdomain(text: &str) -> Vec<String> {
-    let mut faults: Vec<String> = too_long(text, 253).into_iter().collect();
+    let mut faults: Vec<String> = too_long_name(text, 253).into_iter().collect();
     if !SUBDOMAIN_FORM.accepts(text) {
         faults.push(SUBDOMAIN_FORM.fault());
     }
@@ -226,10 +231,10 @@ mod tests {
                 dns_label,
                 "A",
                 &[
-                    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name', or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
+                    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
                 ],
             ),
-            ("label", dns_label, &long, &["must be no more than 63 bytes"]),
+            ("label", dns_label, &long, &["must be no more than 63 characters"]),
             ("subdomain", dns_subdomain, "a.b-c.d", &[]),
             (
                 "subdomain",
@@ -250,7 +255,7 @@ mod tests {
                 "",
                 &[
                     "name part must be non-empty",
-                    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName', or 'my.name', or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+                    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
                 ],
             ),
             ("value", label_value, "", &[]),
@@ -259,7 +264,7 @@ mod tests {
                 label_value,
                 "a b",
                 &[
-                    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue', or 'my_value', or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+                    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
                 ],
             ),
             ("config", config_key, "..a", &["must not start with '..'"]),
@@ -268,7 +273,7 @@ mod tests {
                 config_key,
                 "a/b",
                 &[
-                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', or 'KEY_NAME', or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
                 ],
             ),
             ("port", port_name, "http-2", &[]),

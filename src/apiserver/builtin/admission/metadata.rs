@@ -9,7 +9,7 @@ use super::{
     },
     format::{self, Check},
 };
-use crate::apiserver::schema::FieldError;
+use crate::apiserver::schema::{FieldError, FieldErrorKind};
 
 /// How large all annotations of an object may be together, in bytes.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
@@ -24,6 +24,9 @@ pub(super) fn validate(
     if old.is_none() {
         names(definition, object, errors);
         finalizers(object, errors);
+        if definition.builtin && definition.group != "apiextensions.k8s.io" {
+            qualified_finalizers(object, errors);
+        }
     }
     labels(object, "/metadata/labels", "metadata.labels", errors);
     annotations(object, errors);
@@ -116,13 +119,42 @@ fn finalizers(object: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
+/// Finalizers that Kubernetes itself has and that need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
+/// The finalizers without a domain that are nobody's.
+fn unqualified_finalizers(object: &Value) -> impl Iterator<Item = (usize, &str)> {
+    let names = list(object, "/metadata/finalizers").iter().filter_map(Value::as_str).enumerate();
+    names.filter(|(_, name)| !name.contains('/') && !STANDARD_FINALIZERS.contains(name))
+}
+
+fn qualified_finalizers(object: &Value, errors: &mut Vec<FieldError>) {
+    for (index, name) in unqualified_finalizers(object) {
+        let said = "name is neither a standard finalizer name nor is it fully qualified";
+        let path = format!("metadata.finalizers[{index}]");
+        errors.push(FieldError::invalid(path, &name.into(), said));
+    }
+}
+
+/// What the writer of an object of a custom kind is warned of: finalizers that others may use as well.
+pub(super) fn warnings(object: &Value) -> Vec<String> {
+    let warning = |name: &str| {
+        format!(
+            "metadata.finalizers: \"{name}\": prefer a domain-qualified finalizer name to avoid accidental conflicts \
+             with other finalizer writers"
+        )
+    };
+    unqualified_finalizers(object).map(|(_, name)| warning(name)).collect()
+}
+
 fn owners(object: &Value, errors: &mut Vec<FieldError>) {
     const PATH: &str = "metadata.ownerReferences";
     let owners = list(object, "/metadata/ownerReferences");
     let mut controller: Option<String> = None;
     for owner in owners {
         let version = text(owner, "/apiVersion");
-        if version.rsplit('/').next().unwrap_or_default().is_empty() {
+        let is_malformed = version.matches('/').count() > 1;
+        if is_malformed || version.rsplit('/').next().unwrap_or_default().is_empty() {
             let path = format!("{PATH}.apiVersion");
             errors.push(FieldError::invalid(path, &version.into(), "version must not be empty"));
         }
@@ -145,11 +177,28 @@ fn owners(object: &Value, errors: &mut Vec<FieldError>) {
                         "Only one reference can have Controller set to true. Found \"true\" in references for \
                          {first} and {this}"
                     );
-                    errors.push(FieldError::invalid(PATH, &Value::from(owners), &said));
+                    let path = PATH.to_owned();
+                    let detail = format!("Invalid value: {}: {said}", as_go_writes(owners));
+                    errors.push(FieldError { path, kind: FieldErrorKind::Invalid, detail });
                 }
             }
         }
     }
+}
+
+/// Owner references as JSON with Go's order of fields.
+fn as_go_writes(owners: &[Value]) -> String {
+    const FIELDS: [&str; 6] =
+        ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let owner = |owner: &Value| {
+        let fields: Vec<String> = FIELDS
+            .iter()
+            .filter_map(|field| Some(format!("\"{field}\":{}", owner.get(field)?)))
+            .collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    let owners: Vec<String> = owners.iter().map(owner).collect();
+    format!("[{}]", owners.join(","))
 }
 
 /// Validates a `LabelSelector` object.

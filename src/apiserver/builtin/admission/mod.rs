@@ -36,17 +36,26 @@ pub struct Context<'a> {
     pub node_port_taken: &'a dyn Fn(u16) -> bool,
 }
 
-/// Checks that every value of an object of a built-in kind has a type that its field can hold. Custom kinds are checked
-/// by their schema instead.
+/// Checks that every value of an object has a type that its field can hold. Custom kinds are checked by their schema
+/// instead, but for their metadata.
 ///
 /// # Errors
-/// The message of a bad request, in the words of Go's JSON decoder.
+/// What Go's JSON decoder says.
 pub fn check_types(definition: &ResourceDefinition, object: &Value) -> Result<(), String> {
-    let Some(id) = definition.type_id() else { return Ok(()) };
-    types::check_types(id, object).map_err(|error| {
-        let ResourceDefinition { kind, version, .. } = definition;
-        format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}")
-    })
+    match (definition.type_id(), object.get("metadata")) {
+        (Some(id), _) => types::check_types(id, object),
+        (None, Some(metadata)) if !metadata.is_null() => {
+            let of = types::TYPES.named("meta/v1", "ObjectMeta");
+            of.map_or(Ok(()), |of| types::check_types(of, metadata))
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// What the writer of a new object is warned of.
+#[must_use]
+pub fn warnings(definition: &ResourceDefinition, object: &Value) -> Vec<String> {
+    if definition.builtin { Vec::new() } else { metadata::warnings(object) }
 }
 
 /// Fills what the server itself gives to a new object of this kind, and brings it into its stored form.
@@ -131,6 +140,7 @@ pub fn validate(
     let Some(id) = definition.type_id() else { return errors };
     let kind = definition.kind.as_str();
     match (definition.group.as_str(), kind) {
+        ("", "Namespace") => namespace::validate(new, &mut errors),
         ("", "ConfigMap") => config::validate_config_map(new, old, &mut errors),
         ("", "Secret") => config::validate_secret(new, old, &mut errors),
         ("", "Service") => service_rules::validate(new, old, &mut errors),

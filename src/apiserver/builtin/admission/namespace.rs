@@ -31,6 +31,19 @@ pub(super) fn prepare(namespace: &mut Value, is_new: bool) {
     set(namespace, "status", json!({"phase": "Active"}));
 }
 
+/// A namespace is terminating exactly when it is being deleted.
+pub(super) fn validate(namespace: &Value, errors: &mut Vec<FieldError>) {
+    let phase = text(namespace, "/status/phase");
+    let (is_right, said) = if absent(namespace, "/metadata/deletionTimestamp") {
+        (phase != "Terminating", "may only be 'Active' if `deletionTimestamp` is empty")
+    } else {
+        (phase == "Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty")
+    };
+    if !is_right {
+        errors.push(FieldError::invalid("status.Phase", &phase.into(), said));
+    }
+}
+
 /// The namespace of an Event is that of what it is about.
 pub(super) fn validate_event(event: &Value, errors: &mut Vec<FieldError>) {
     let field = if event.get("regarding").is_some() { "regarding" } else { "involvedObject" };

@@ -73,22 +73,38 @@ fn duplicate(path: &str, value: &str) -> FieldError {
     FieldError::with_value(path, FieldErrorKind::Duplicate, &value.into(), "")
 }
 
+/// Common sources of volumes, in the order in which they are looked for.
+const VOLUME_SOURCES: [&str; 10] = [
+    "emptyDir",
+    "hostPath",
+    "secret",
+    "nfs",
+    "persistentVolumeClaim",
+    "downwardAPI",
+    "configMap",
+    "projected",
+    "csi",
+    "ephemeral",
+];
+
 /// The names of valid volumes.
 fn volumes<'v>(spec: &'v Value, path: &str, errors: &mut Vec<FieldError>) -> BTreeSet<&'v str> {
     let mut names = BTreeSet::new();
     for (index, volume) in list(spec, "/volumes").iter().enumerate() {
         let path = format!("{path}.volumes[{index}]");
         let name = text(volume, "/name");
-        let mut sources = volume
+        let given = volume
             .as_object()
             .into_iter()
             .flatten()
             .filter(|(key, value)| *key != "name" && !value.is_null());
+        let mut sources: Vec<&String> = given.map(|(source, _)| source).collect();
+        sources.sort_by_key(|source| VOLUME_SOURCES.iter().position(|known| known == source));
         let before = errors.len();
-        if sources.next().is_none() {
+        if sources.is_empty() {
             errors.push(FieldError::required(path.as_str(), "must specify a volume type"));
         }
-        for (source, _) in sources {
+        for source in sources.into_iter().skip(1) {
             let said = "may not specify more than 1 volume type";
             errors.push(FieldError::forbidden(format!("{path}.{source}"), said));
         }

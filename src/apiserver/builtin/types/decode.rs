@@ -83,12 +83,10 @@ fn value_fits<'v>(
         (Shape::List(of), Value::Array(list)) => {
             list.iter().try_for_each(|item| value_fits(of, item, holder, path))
         }
-        (Shape::Map(of), Value::Object(map)) => map.iter().try_for_each(|(key, item)| {
-            path.push(key);
-            value_fits(of, item, holder, path)?;
-            path.pop();
-            Ok(())
-        }),
+        // Go names the map, not the key.
+        (Shape::Map(of), Value::Object(map)) => {
+            map.values().try_for_each(|item| value_fits(of, item, holder, path))
+        }
         (Shape::Message(id), Value::Object(map)) => {
             let of = TYPES.get(*id);
             // Schemas have fields that hold either of two types; they are checked as schemas.
@@ -194,7 +192,7 @@ mod tests {
                 "",
                 "ConfigMap",
                 json!({"data": {"a": 1}}),
-                "json: cannot unmarshal number into Go struct field ConfigMap.data.a of type string",
+                "json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
             ),
             (
                 "",

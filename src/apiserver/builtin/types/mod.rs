@@ -10,7 +10,7 @@ mod schema;
 pub(super) use self::{
     decode::check as check_types,
     fields::{Field, Shape, TYPES, Type, TypeId},
-    normal::normalize,
+    normal::{blank, normalize},
     quantity::amount as quantity_amount,
     required::missing,
     schema::{component_name, open_api_components, structural_schema},

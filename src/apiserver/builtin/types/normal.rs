@@ -19,6 +19,11 @@ pub(in crate::apiserver::builtin) fn normalize(id: TypeId, object: &mut Value) {
     }
 }
 
+/// An object of a type that nobody has said anything of, as Go writes it.
+pub(in crate::apiserver::builtin) fn blank(id: TypeId) -> Value {
+    zero(&Shape::Message(id))
+}
+
 fn fields(of: &Type, map: &mut Map<String, Value>) {
     for field in &of.fields {
         match (field.name, &field.shape) {
@@ -41,6 +46,13 @@ fn one(name: &str, field: &Field, map: &mut Map<String, Value>) {
         }
         Some(value) => {
             canonical(&field.shape, value);
+            // Protobuf, in which built-in kinds are stored upstream, does not tell empty from absent.
+            if field.always
+                && matches!(field.shape, Shape::List(_) | Shape::Map(_))
+                && is_zero(&field.shape, value)
+            {
+                *value = Value::Null;
+            }
             if !field.always && !field.pointer && is_zero(&field.shape, value) {
                 map.remove(name);
             }

@@ -19,7 +19,8 @@ fn fields(of: &Type, map: &Map<String, Value>, path: &mut String, errors: &mut V
         match (field.name, &field.shape) {
             (None, Shape::Message(part)) => fields(TYPES.get(*part), map, path, errors),
             (None, _) => {}
-            (Some("status"), _) if of.is_kind => {}
+            // Metadata has rules of its own.
+            (Some("status" | "metadata"), _) if of.is_kind => {}
             (Some(name), _) => {
                 let length = path.len();
                 if !path.is_empty() {

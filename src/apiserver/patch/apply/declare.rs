@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::super::{go_print, go_type};
 use crate::apiserver::{
     field::{Shape, item_element, shape},
     schema::{Node, Schema, Types},
@@ -21,12 +22,12 @@ pub(super) fn check(schema: &Schema, applied: &Value) -> Result<(), String> {
         [only] => only.clone(),
         many => format!("errors:\n  {}", many.join("\n  ")),
     };
+    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+    let (version, kind) = (text("/apiVersion"), text("/kind"));
+    // Go prints the core group, too.
+    let slash = if version.contains('/') { "" } else { "/" };
     Err(format!(
-        "failed to create typed patch object ({}/{}; {}, Kind={}): {errors}",
-        text("/metadata/namespace"),
-        text("/metadata/name"),
-        text("/apiVersion"),
-        text("/kind"),
+        "failed to create typed patch object ({namespace}/{name}; {slash}{version}, Kind={kind}): {errors}"
     ))
 }
 
@@ -68,7 +69,12 @@ impl Walk {
             (!value.is_number()).then_some("expected numeric (int or float)")
         };
         if let Some(expected) = expected {
-            self.error(&format!("{expected}, got {value}"));
+            let got = match expected {
+                "expected map" | "expected list" => format!("&{{{}}}", go_print(value)),
+                "expected numeric (int or float)" => go_type(value).to_owned(),
+                _ => format!("&value.valueUnstructured{{Value:{}}}", go_source(value)),
+            };
+            self.error(&format!("{expected}, got {got}"));
             return;
         }
         match value {
@@ -117,5 +123,21 @@ impl Walk {
             };
             self.at(&suffix, |walk| walk.value(node.items.as_deref(), item));
         }
+    }
+}
+
+/// As Go's `%#v` prints a value.
+fn go_source(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_source).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(map) => {
+            let entries: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key:?}:{}", go_source(value))).collect();
+            format!("map[string]interface {{}}{{{}}}", entries.join(", "))
+        }
+        other => other.to_string(),
     }
 }

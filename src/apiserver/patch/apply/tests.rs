@@ -109,7 +109,7 @@ fn an_item_goes_with_its_owner() {
     track_update(Some(&live), &mut edited, "editor", None, typed_schema(), at(1));
     let live = must(Some(&edited), "one", json!({"replicas": 1}));
     // The editor owned a field inside, but not the item.
-    assert_eq!(live["spec"], json!({"replicas": 1}));
+    assert_eq!(live["spec"], json!({"list": null, "replicas": 1}));
     assert_eq!(fields_of(&live, "editor"), &Value::Null);
 }
 
@@ -297,8 +297,8 @@ fn what_cannot_be_applied_is_refused() {
             ".spec.list: duplicate entries for key [name=\"x\"]",
         ),
         (json!({"set": ["s", "s"]}), ".spec.set: duplicate entries for key [=\"s\"]"),
-        (json!({"replicas": "x"}), ".spec.replicas: expected numeric (int or float), got \"x\""),
-        (json!({"list": {}}), ".spec.list: expected list, got {}"),
+        (json!({"replicas": "x"}), ".spec.replicas: expected numeric (int or float), got string"),
+        (json!({"list": {}}), ".spec.list: expected list, got &{map[]}"),
         (
             json!({"strategy": {"unknown": 1}}),
             ".spec.strategy.unknown: field not declared in schema",
@@ -363,6 +363,19 @@ fn a_finalizer_and_an_owner_are_their_appliers() {
     assert_eq!(live["metadata"].get("ownerReferences"), None);
 }
 
+/// A value without its empty parts.
+fn full(value: &Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Object(map) => {
+            let parts = map.iter().filter_map(|(key, value)| Some((key.clone(), full(value)?)));
+            Some(Value::Object(parts.collect())).filter(|map| *map != json!({}))
+        }
+        Value::Array(items) => Some(value.clone()).filter(|_| !items.is_empty()),
+        other => Some(other.clone()),
+    }
+}
+
 /// Configurations that the typed schema accepts.
 fn any_spec() -> impl Strategy<Value = Value> {
     let labels = prop::collection::btree_map("[a-c]", "[12]", 0..3);
@@ -393,6 +406,8 @@ fn any_spec() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn applying_twice_is_applying_once(a in any_spec(), b in any_spec(), c in any_spec()) {
+        // Upstream takes turns in adding and removing containers without parts.
+        let c = full(&c).unwrap_or_else(|| json!({}));
         let live = must(None, "one", a);
         let live = applied(Some(&live), "two", b, true, 1).unwrap();
         let once = applied(Some(&live), "one", c.clone(), true, 2).unwrap();
@@ -404,11 +419,9 @@ proptest! {
     fn what_was_applied_is_there_and_what_was_dropped_is_not(a in any_spec(), b in any_spec()) {
         let live = must(None, "one", a);
         let live = must(Some(&live), "one", b.clone());
-        // The only manager gets exactly what it says, but for empty containers that it never owned.
+        // The only manager gets exactly what it says, but for containers without parts, which are null.
         let fresh = must(None, "one", b);
-        let schema = typed_schema();
-        let set = |object: &Value| crate::apiserver::field::set_of(Some(schema.root()), object).to_json()["f:spec"].clone();
-        prop_assert_eq!(set(&live), set(&fresh));
+        prop_assert_eq!(full(&live["spec"]), full(&fresh["spec"]));
     }
 
     #[test]

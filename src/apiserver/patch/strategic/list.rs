@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{PATCH, PatchError, clean, merge_maps, order, unknown_directive, unprocessable};
+use super::{
+    super::go_print, PATCH, PatchError, clean, merge_maps, order, unknown_directive, unprocessable,
+};
 use crate::apiserver::schema::Node;
 
 /// Merges a list into a list whose strategy is `merge`: scalars as a set, maps by their merge key.
@@ -96,7 +98,8 @@ pub(super) fn key_of<'m>(
     merge_key: &str,
 ) -> Result<&'m Value, PatchError> {
     map.get(merge_key).ok_or_else(|| {
-        let map = Value::Object(map.clone());
-        unprocessable(format!("map: {map} does not contain declared merge key: {merge_key}"))
+        let map = go_print(&Value::Object(map.clone()));
+        let why = format!("map: {map} does not contain declared merge key: {merge_key}");
+        PatchError::Faulty(why)
     })
 }
