@@ -163,7 +163,7 @@ async fn refusals_are_worded_as_kubernetes_words_them() {
     assert_eq!(not_acceptable.code, 406);
     let too_large = ask(&server, &post, &json_type, &" ".repeat(4 << 20)).await;
     assert_eq!(too_large.code, 413);
-    for nowhere in ["/apis/none.io/v1/x", "/api/v1/nothings", "/what", "/api/v1/configmaps/a"] {
+    for nowhere in ["/apis/none.io/v1/x", "/what"] {
         let answer = ask(&server, &format!("GET {nowhere}"), &[], "").await;
         assert_eq!(
             (answer.code.as_u16(), answer.text.as_str()),
