@@ -15,16 +15,20 @@ use crate::{
 /// `git push` rolls out, `git revert` rolls back, a merged pull request approves.
 ///
 /// Try it: `tidegate demo` plays a whole rollout on an embedded fleet in about a minute.
-///
-/// Exit codes: 0 done; 1 refused, failed or misused; 2 changes or differences, where a command says so; 3 the time given
-/// was not enough.
 #[derive(Debug, Parser)]
 #[command(
     name = "tidegate",
     version,
     max_term_width = 100,
     disable_help_subcommand = true,
-    verbatim_doc_comment
+    after_long_help = "\
+Exit codes:
+  0  done; local and run end so on SIGINT and SIGTERM, too
+  1  refused, failed or misused
+  2  changes or differences, where a command says so
+  3  the time given was not enough
+
+stdout is data, stderr is talk. RUST_LOG says how much local and run log; NO_COLOR turns colours off."
 )]
 pub struct Cli {
     /// The command.
@@ -45,12 +49,18 @@ pub enum Command {
     ///
     /// Writes a kubeconfig with the contexts hub, member1, member2, …, says how to use it, and stays up until it is asked to
     /// stop. The same data directory brings everything back. With a repository, follows it too.
+    #[command(
+        after_help = "Examples:\n  tidegate local                                  a hub and three members, for kubectl\n  tidegate local fleet --data-dir state           the same, and follow the repository in fleet\n  tidegate local . --path examples-repo/cluster-scoped"
+    )]
     Local(LocalArgs),
     /// Follow repositories and roll out what they say
     ///
     /// The daemon. Works on any hub that a kubeconfig reaches; keeps all its state there. On a hub without Fleet's
     /// controllers, the built-in engine executes the runs, for the members that `tidegate join` made known; several such
     /// daemons agree by a Lease which of them does. Without a repository, it is that engine and nothing else.
+    #[command(
+        after_help = "Examples:\n  tidegate run --repository https://git.example.com/fleet.git --allowed-signers signers\n  tidegate run --config tidegate.yaml             many repositories\n  tidegate run --context hub                      the built-in engine alone"
+    )]
     Run(RunArgs),
     /// Make a cluster a member of a hub with the built-in engine
     ///
@@ -70,24 +80,48 @@ pub enum Command {
     /// it needs and no more; which those are follows from what it is told to do.
     Install(InstallArgs),
     /// Show where the rollouts are, and what they wait for
+    ///
+    /// Without a name, a line a Rollout; with one, a page about it. A name is NAME or NAMESPACE/NAME; a bare name is found in
+    /// whichever namespace it is, as long as only one Rollout has it.
+    #[command(
+        after_help = "Examples:\n  tidegate status -A               every Rollout on the hub, a line each\n  tidegate status web              one Rollout: stages, clusters, what it waits for, who can help\n  tidegate status web -o json      for programs; docs/reference/json.md has every field"
+    )]
     Status(StatusArgs),
     /// Follow a rollout until it is done
     ///
-    /// Ends with 0 when it is done, 1 when it failed, 3 when --timeout came first.
+    /// On a terminal the stages are drawn in place; elsewhere every change is a line. Ends with 0 when it is done, or asks
+    /// for somebody and --until-asked is given; 1 when it failed or cannot go on without help; 3 when --timeout came first.
+    #[command(
+        after_help = "Examples:\n  tidegate watch web --commit $(git rev-parse HEAD)     right after a push\n  tidegate watch web --until-asked --timeout 30m       until somebody has to act"
+    )]
     Watch(WatchArgs),
     /// Show what was rolled out: commit, index, run and outcome, newest first
+    #[command(
+        after_help = "Examples:\n  tidegate history web -o wide     with digests, and why a run failed"
+    )]
     History(HistoryArgs),
     /// Print the objects that a repository renders to, without a hub
+    #[command(after_help = "Examples:\n  tidegate render fleet --rollout web | kubectl diff -f -")]
     Render(RenderArgs),
     /// Check a repository's files, without a hub
+    ///
+    /// Prints a line a fault, with file, line and column, and ends with 1 if there are any.
+    #[command(after_help = "Examples:\n  tidegate lint fleet || echo 'not to be merged'")]
     Lint(LintArgs),
     /// Approve what a rollout waits for
     ///
-    /// Writes an Approval file into the repository you stand in and commits it, signed with your own git configuration.
-    /// Push it, or open a pull request with it. With --patch, sets the status of the approval request on the hub instead, as
+    /// Writes an Approval file into the repository you stand in and commits it, signed with your own git configuration; what
+    /// else is staged stays staged. Push it, or open a pull request with it. An approval that would be refused is not
+    /// committed, and says why. With --patch, sets the status of the approval request on the hub instead, as
     /// `kubectl patch --subresource=status` would.
+    #[command(
+        after_help = "Examples:\n  tidegate approve web -m 'error rates are flat' && git push\n  tidegate approve team/web --stage canary --repository ~/fleet\n  tidegate approve web --patch"
+    )]
     Approve(ApproveArgs),
     /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  tidegate completion bash > ~/.local/share/bash-completion/completions/tidegate"
+    )]
     Completion(CompletionArgs),
     /// Sign for the demo, as `ssh-keygen -Y sign` does
     #[command(hide = true)]
@@ -153,9 +187,9 @@ pub struct LocalArgs {
     /// Port of the hub, the members on those after it; 0 for ports that are free, the same again over a restart
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port: u16,
-    /// How many member clusters; with 0 there is the hub alone
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=1000))]
-    pub members: u16,
+    /// How many member clusters, 0 for the hub alone; when left out, as many as there are in the data directory, 3 in a new one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub members: Option<u16>,
     /// What to follow.
     #[command(flatten)]
     pub follow: FollowArgs,
@@ -312,13 +346,13 @@ pub enum Format {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The rollout; all when left out
+    /// The rollout, as NAME or NAMESPACE/NAME; all when left out
     pub rollout: Option<String>,
     /// The hub.
     #[command(flatten)]
     pub hub: HubArgs,
     /// Rollouts of every namespace
-    #[arg(short = 'A', long)]
+    #[arg(short = 'A', long, conflicts_with_all = ["rollout", "namespace"])]
     pub all_namespaces: bool,
     /// Output format
     #[arg(short, long, value_name = "FORMAT")]
@@ -328,7 +362,7 @@ pub struct StatusArgs {
 /// Arguments of `watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// The rollout
+    /// The rollout, as NAME or NAMESPACE/NAME
     pub rollout: String,
     /// The hub.
     #[command(flatten)]
@@ -357,7 +391,7 @@ fn commit(text: &str) -> Result<String, String> {
 /// Arguments of `history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// The rollout
+    /// The rollout, as NAME or NAMESPACE/NAME
     pub rollout: String,
     /// The hub.
     #[command(flatten)]
@@ -389,7 +423,7 @@ pub struct LintArgs {
 /// Arguments of `approve`.
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
-    /// The rollout
+    /// The rollout, as NAME or NAMESPACE/NAME
     pub rollout: String,
     /// The stage; the one that waits when left out
     #[arg(long, value_name = "NAME")]

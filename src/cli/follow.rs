@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::args::FollowArgs;
+use super::{args::FollowArgs, failure::OrHint};
 use crate::{
     config::Repository,
     daemon::{self, DaemonError, FirstPolicy, Options, Source},
@@ -27,6 +27,14 @@ pub(crate) fn repository(url: &str, args: &FollowArgs) -> Repository {
         allowed_signers: args.allowed_signers.clone(),
         ..Repository::new(url)
     }
+}
+
+/// Refuses, before anything is started, what can never be followed.
+pub(crate) fn check(repository: &Repository, mirrors: &Path) -> anyhow::Result<()> {
+    Source::new(repository, mirrors, FirstPolicy::Nobody).map(|_| ()).or_hint(
+        "cannot follow the repository",
+        || "a repository is a path, or a file:// or https:// URL; a token for it goes into a file, named with --token-file".to_owned(),
+    )
 }
 
 /// A daemon that runs beside the command.

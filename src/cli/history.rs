@@ -1,6 +1,6 @@
 //! `tidegate history`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     args::{Format, HistoryArgs},
@@ -26,13 +26,18 @@ pub(super) async fn run(args: &HistoryArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let text = match args.output {
-        Some(Format::Json) => format!("{:#}\n", json!(releases)),
+        Some(Format::Json) => format!("{:#}\n", document(&releases)),
         Some(Format::Yaml) => serde_yaml::to_string(&releases)?,
         Some(Format::Name) => releases.iter().map(|release| format!("{}\n", release.run)).collect(),
         Some(Format::Wide) => table(&releases, true),
         None => table(&releases, false),
     };
     output::write(text.as_bytes())
+}
+
+/// What `-o json` prints; docs/reference/json.md has every field.
+pub(super) fn document(releases: &[Release]) -> Value {
+    json!(releases)
 }
 
 fn table(releases: &[Release], wide: bool) -> String {

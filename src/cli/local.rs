@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{args::LocalArgs, exit::Exit, failure::OrHint, follow, output::Table, shutdown};
 use crate::{
     clock,
+    config::Repository,
     daemon::FirstPolicy,
     local::{
         DataDirectory, Endpoint, Fleet, Member, Storage, kubeconfig, serve, tutorial_members,
@@ -23,12 +24,19 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
     let directory = DataDirectory::open(&folder).hinted("cannot use the data directory")?;
     let repository = args.repository.as_deref().map(|url| follow::repository(url, &args.follow));
 
+    let mirrors = directory.path().join("mirrors");
+    if let Some(repository) = &repository {
+        follow::check(repository, &mirrors)?;
+    }
+
     let storage = Storage::Folder(directory.path().to_owned());
-    let fleet = Fleet::start(storage, tutorial_members(usize::from(args.members)), clock::system())
+    let held = directory.members();
+    let count = args.members.map(usize::from).or(held).unwrap_or(MEMBERS);
+    let fleet = Fleet::start(storage, tutorial_members(count), clock::system())
         .await
         .hinted("cannot start the fleet")?;
     let stop = CancellationToken::new();
-    let served = announce(&fleet, &directory, args, &stop).await;
+    let served = announce(&fleet, &directory, args, repository.as_ref(), &stop).await;
     let endpoint = match served {
         Ok(endpoint) => endpoint,
         Err(error) => {
@@ -36,7 +44,9 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
             return Err(error);
         }
     };
-    let mirrors = directory.path().join("mirrors");
+    if let Some(left_out) = left_out(held, count) {
+        anstream::eprintln!("{left_out}");
+    }
     let follow = |repository| {
         follow::start(fleet.hub(), &[repository], &mirrors, &FirstPolicy::FirstCommit, stop.clone())
     };
@@ -70,11 +80,27 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
     }
 }
 
+/// Members of a new fleet: the tutorial's.
+const MEMBERS: usize = 3;
+
+/// Says which members of before are not started this time.
+fn left_out(held: Option<usize>, count: usize) -> Option<String> {
+    let held = held.filter(|held| *held > count)?;
+    let names = match held - count {
+        1 => format!("member{held} is"),
+        _ => format!("member{} to member{held} are", count + 1),
+    };
+    Some(format!(
+        "{names} known to the hub and left out now: whatever is placed there waits until --members {held}."
+    ))
+}
+
 /// Listens, writes the kubeconfig, and says how to reach the fleet.
 async fn announce(
     fleet: &Fleet,
     directory: &DataDirectory,
     args: &LocalArgs,
+    repository: Option<&Repository>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Endpoint> {
     let token = directory.token().hinted("cannot make an access token")?;
@@ -97,7 +123,7 @@ async fn announce(
             member.map(labels).unwrap_or_default(),
         ]);
     }
-    let following = args.repository.as_deref().map_or_else(String::new, |url| format!("\nFollowing {url}. Who may approve is what policy/allowed_signers says in the first commit.\n"));
+    let following = repository.map_or_else(String::new, |Repository { url, reference, .. }| format!("\nFollowing branch {reference} of {url}. Who may approve is what policy/allowed_signers says there now;\nwho stands in it decides about later changes of it.\n"));
     anstream::println!(
         "The hub{} ready. Reach them with\n\n  export KUBECONFIG={}\n  kubectl get memberclusters\n\n{}{following}\nPress Ctrl-C to stop; the same --data-dir brings everything back.",
         match fleet.members().len() {
@@ -159,5 +185,18 @@ impl<T, E: Hint + std::error::Error + Send + Sync + 'static> Hinted<T> for Resul
                 None => Err(error).context(attempt.to_owned()),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_that_are_left_out_are_named() {
+        let said = |held, count| left_out(held, count).unwrap_or_default();
+        assert_eq!((said(None, 3), said(Some(3), 3), said(Some(2), 3)), Default::default());
+        assert!(said(Some(3), 2).starts_with("member3 is known"));
+        assert!(said(Some(5), 2).starts_with("member3 to member5 are known"));
     }
 }

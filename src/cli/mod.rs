@@ -23,6 +23,8 @@ mod lint;
 mod local;
 mod output;
 mod pipeline;
+#[cfg(test)]
+mod promise;
 mod render;
 mod run;
 mod run_engine;

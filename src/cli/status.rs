@@ -117,7 +117,7 @@ fn render(
 }
 
 /// What `kubectl get rollouts -o json` would print: without the bookkeeping of who owns which field.
-fn document(rollouts: &[Rollout], single: bool) -> anyhow::Result<serde_json::Value> {
+pub(super) fn document(rollouts: &[Rollout], single: bool) -> anyhow::Result<serde_json::Value> {
     let mut rollouts = rollouts.to_vec();
     rollouts.iter_mut().for_each(|rollout| rollout.metadata.managed_fields = None);
     if let (true, [rollout]) = (single, &rollouts[..]) {

@@ -54,6 +54,9 @@ pub(super) async fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
     let mut runs = futures::stream::select(watched(cluster), watched(namespaced));
     let run = hub.run_of(&first).await.unwrap_or_default();
     let mut view = View::new(first, run, args);
+    if let Some(exit) = view.show() {
+        return Ok(exit);
+    }
     let mut tick = tokio::time::interval(Duration::from_millis(500));
     loop {
         tokio::select! {

@@ -93,13 +93,28 @@ impl DataDirectory {
         text.split_whitespace().map_while(|port| port.parse().ok()).collect()
     }
 
+    /// Returns how many members the fleet has had; nothing when it has never been started.
+    pub fn members(&self) -> Option<usize> {
+        let number = |entry: io::Result<fs::DirEntry>| -> Option<usize> {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            name.strip_prefix("member")?.strip_suffix(".redb")?.parse().ok()
+        };
+        if !self.root.join("hub.redb").exists() {
+            return None;
+        }
+        Some(fs::read_dir(&self.root).ok()?.filter_map(number).max().unwrap_or(0))
+    }
+
     /// Remembers the ports, so that a kubeconfig stays right over a restart.
     ///
     /// # Errors
     /// When they cannot be written.
     pub fn remember_ports(&self, ports: &[u16]) -> Result<(), DirectoryError> {
         let path = self.root.join("ports");
-        let text = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        // Members that are left out this time find theirs again the next time.
+        let left_out = self.ports().into_iter().skip(ports.len());
+        let all = ports.iter().copied().chain(left_out);
+        let text = all.map(|port| port.to_string()).collect::<Vec<_>>().join("\n");
         write_private(&path, text.as_bytes()).map_err(|source| DirectoryError::Unusable {
             doing: "write",
             path,
@@ -151,6 +166,22 @@ mod tests {
         directory.remember_ports(&[1, 2]).unwrap();
         let again = DataDirectory::open(folder.path().join("a/b")).unwrap();
         assert_eq!((again.token().unwrap(), again.ports()), (token, vec![1, 2]));
+        again.remember_ports(&[3]).unwrap();
+        assert_eq!(again.ports(), [3, 2], "a member that is left out keeps its port");
+    }
+
+    #[test]
+    fn members_are_counted_by_what_they_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::open(folder.path()).unwrap();
+        let touch = |name: &str| fs::write(folder.path().join(name), "").unwrap();
+        assert_eq!(directory.members(), None);
+        touch("hub.redb");
+        assert_eq!(directory.members(), Some(0));
+        for name in ["member1.redb", "member12.redb", "memberx.redb", "member13.redb.part"] {
+            touch(name);
+        }
+        assert_eq!(directory.members(), Some(12));
     }
 
     #[cfg(unix)]

@@ -60,18 +60,127 @@ fn a_port_in_use_is_refused_with_a_hint() {
     assert!(said.contains("hint: ") && said.contains("--port"), "{said}");
 }
 
+/// Kill -9 is no way to end; all the same ports, token, certificates and members come back, and the old kubeconfig works.
 #[test]
-fn the_same_directory_brings_the_same_ports_and_token_back() {
+fn the_same_directory_brings_everything_back() {
     let home = tempfile::tempdir().unwrap();
-    let kubeconfig = || std::fs::read_to_string(home.path().join("data/kubeconfig")).unwrap();
-    let mut first = local(home.path(), &["--members", "1"]);
-    first.wait_for("ready");
+    let data = home.path().join("data");
+    let kubeconfig = || std::fs::read_to_string(data.join("kubeconfig")).unwrap();
+    let mut first = local(home.path(), &["--members", "2"]);
+    first.wait_for("2 members are ready");
     let before = kubeconfig();
-    first.signal("TERM");
+    std::fs::copy(data.join("kubeconfig"), home.path().join("held")).unwrap();
+    first.signal("KILL");
     first.wait();
-    let mut second = local(home.path(), &["--members", "1"]);
-    second.wait_for("ready");
+
+    let mut fewer = local(home.path(), &["--members", "1"]);
+    fewer.wait_for("1 member are ready");
+    fewer.wait_for("member2 is known to the hub and left out now");
+    fewer.signal("TERM");
+    fewer.wait();
+
+    let mut again = local(home.path(), &[]);
+    again.wait_for("2 members are ready");
     assert_eq!(kubeconfig(), before);
+    let status = tidegate(home.path())
+        .args(["status", "-A", "--kubeconfig", "held"])
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&status.stderr);
+    assert!(
+        said.contains("there are no Rollouts on this hub"),
+        "the held token and certificate work: {said}"
+    );
+    again.signal("TERM");
+    again.wait();
+
+    let mut more = local(home.path(), &["--members", "3"]);
+    more.wait_for("3 members are ready");
+    more.wait_for("member3");
+}
+
+#[test]
+fn a_repository_that_can_never_be_followed_is_refused_before_anything_starts() {
+    let home = tempfile::tempdir().unwrap();
+    for (address, why) in [
+        ("ssh://git@example.com/fleet.git", "only paths, file:// and https:// are supported"),
+        ("https://alice:secret@example.com/fleet.git", "credentials do not belong into a URL"),
+        ("http://example.com/fleet.git", "clear text"),
+    ] {
+        let refused = tidegate(home.path())
+            .args(["local", address, "--data-dir"])
+            .arg(home.path().join("data"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{address}");
+        assert!(
+            said.starts_with("error: cannot follow the repository") && said.contains(why),
+            "{said}"
+        );
+        assert!(
+            said.contains("hint: ") && !said.contains("secret") && refused.stdout.is_empty(),
+            "{said}"
+        );
+    }
+}
+
+/// What may come true later is no reason to end: the hub stays up, and the log says what to do.
+#[test]
+fn a_repository_that_is_not_there_yet_is_told_with_a_hint() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_string_lossy().into_owned();
+    for (name, branch) in [("empty", "main"), ("trunk", "trunk")] {
+        let made = std::process::Command::new("git")
+            .args(["init", "--quiet", "--initial-branch", branch])
+            .arg(path(name))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    let mut commit = std::process::Command::new("git");
+    crate::support::process::isolate(&mut commit, home.path());
+    let identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
+    let commit = commit.arg("-C").arg(path("trunk")).args(identity).args([
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "-m",
+        "x",
+    ]);
+    assert!(commit.status().unwrap().success());
+    std::fs::create_dir(path("folder")).unwrap();
+    for (name, said) in [
+        ("nowhere", &["there is nothing at that path", "check the path or URL"][..]),
+        (
+            "folder",
+            &["does not appear to be a git repository", "name the folder that holds `.git`"],
+        ),
+        ("empty", &["has no commits yet", "push a first commit"]),
+        ("trunk", &["has no branch `main`", "there is trunk"]),
+    ] {
+        let mut fleet = local(home.path(), &["--members", "0", &path(name)]);
+        let line = fleet.wait_for("the repository cannot be read");
+        assert!(said.iter().all(|said| line.contains(said)), "{name}: {line}");
+        fleet.signal("TERM");
+        assert!(fleet.wait().success(), "{name}: {}", fleet.everything());
+    }
+}
+
+#[test]
+fn run_ends_cleanly_when_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let mut fleet = local(home.path(), &["--members", "0"]);
+    fleet.wait_for("ready");
+    for signal in ["INT", "TERM"] {
+        let mut run = tidegate(home.path());
+        run.args(["run", "--engine", "none", "--repository", "nowhere", "--kubeconfig"]);
+        run.arg(home.path().join("data/kubeconfig")).current_dir(home.path());
+        let mut run = Running::start(run);
+        run.wait_for("the repository cannot be read");
+        run.signal(signal);
+        assert!(run.wait().success(), "{signal}: {}", run.everything());
+    }
 }
 
 #[cfg(unix)]
