@@ -346,7 +346,7 @@ pub enum Format {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The rollout, as NAME or NAMESPACE/NAME; all when left out
+    /// The rollout, as NAME or NAMESPACE/NAME; all of the namespace when left out
     pub rollout: Option<String>,
     /// The hub.
     #[command(flatten)]

@@ -38,7 +38,7 @@ pub(super) async fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
         Instant::now()
             + Duration::from_nanos(u64::try_from(timeout.nanoseconds()).unwrap_or_default())
     });
-    let Some(first) = appears(&hub, &args.rollout, deadline).await? else {
+    let Some(first) = appears(&hub, args, deadline).await? else {
         anstream::eprintln!("still no Rollout on this hub");
         return Ok(Exit::TimedOut);
     };
@@ -96,25 +96,30 @@ pub(super) async fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// Returns the Rollout. A hub that has none at all is one whose daemon has just started: there it is waited for; where
-/// there are others, a name that is not there is a wrong one. Nothing when time is up.
+/// Returns the Rollout. A hub that has none at all is one whose daemon has just started: there it is waited for, and so
+/// it is when a commit is, which may bring it; otherwise a name that is not there is a wrong one. Nothing when time is up.
 async fn appears(
     hub: &Hub,
-    name: &str,
+    args: &WatchArgs,
     deadline: Option<Instant>,
 ) -> anyhow::Result<Option<Rollout>> {
     let mut said = false;
     loop {
-        match hub.rollout(name).await {
+        let name = &args.rollout;
+        let known = match hub.rollout(name).await {
             Ok(rollout) => return Ok(Some(rollout)),
-            Err(error) => {
-                if !hub.rollouts(true).await.is_ok_and(|all| all.is_empty()) {
-                    return Err(error);
-                }
-            }
-        }
+            Err(error) => match hub.rollouts(true).await {
+                Ok(all) if all.is_empty() || args.commit.is_some() => all,
+                _ => return Err(error),
+            },
+        };
         if !std::mem::replace(&mut said, true) {
-            anstream::eprintln!("there is no Rollout on this hub yet; waiting for `{name}`");
+            let known: Vec<String> = known.iter().map(full_name).collect();
+            let others = match &known[..] {
+                [] => "there is no Rollout on this hub yet".to_owned(),
+                known => format!("there is no Rollout `{name}` yet, only {}", known.join(", ")),
+            };
+            anstream::eprintln!("{others}; waiting for `{name}`");
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(250)) => {}
@@ -135,8 +140,9 @@ struct View<'a> {
     rollout: Rollout,
     run: Option<api::Run>,
     screen: Screen,
-    /// What was said last, so that nothing is said twice.
-    said: Vec<String>,
+    /// The headline, and the refused approvals, that were said: nothing is said twice.
+    said: String,
+    refusals: Vec<String>,
     /// Whether the daemon has taken up the commit that was asked for.
     taken_up: bool,
     /// Whether the hub answers.
@@ -149,7 +155,17 @@ impl<'a> View<'a> {
     fn new(rollout: Rollout, run: Option<api::Run>, args: &'a WatchArgs) -> Self {
         let taken_up = args.commit.is_none();
         let screen = Screen::new();
-        Self { args, rollout, run, screen, said: Vec::new(), taken_up, hears: true, followed: None }
+        Self {
+            args,
+            rollout,
+            run,
+            screen,
+            said: String::new(),
+            refusals: Vec::new(),
+            taken_up,
+            hears: true,
+            followed: None,
+        }
     }
 
     fn message(&self) -> String {
@@ -209,29 +225,29 @@ impl<'a> View<'a> {
             }
             !progress.stages.is_empty() && (ready || self.followed == status.run)
         });
+        let stalled = truth(&status.conditions, STALLED) == Some(Truth::True);
+        // What stages and clusters do is said below it.
+        let headline = match is_shown && !ready && !stalled {
+            true => headline.split(": stage ").next().unwrap_or(&headline),
+            false => &headline,
+        };
         if self.screen.is_live() && is_shown {
             self.say_refusals();
         } else {
-            self.say(&headline, &status, is_shown);
+            self.say(headline);
         }
         if let Some(progress) = progress.as_ref().filter(|_| is_shown) {
-            self.screen.show(Some(&headline), progress, now);
+            self.screen.show(Some(headline), progress, now);
         }
         self.ending(&status, progress.as_ref())
     }
 
-    /// Says a line for each turn of the rollout; what its stages and clusters do is said below it.
-    fn say(&mut self, headline: &str, status: &RolloutStatus, is_shown: bool) {
-        let over =
-            [READY, STALLED].map(|kind| truth(&status.conditions, kind) == Some(Truth::True));
-        let turn = match is_shown && !over.contains(&true) {
-            true => headline.split(": stage ").next().unwrap_or(headline),
-            false => headline,
-        };
-        if self.said.first().map(String::as_str) != Some(turn) {
+    /// Says a line for each turn of the rollout.
+    fn say(&mut self, headline: &str) {
+        if self.said != headline {
             self.screen.leave();
-            anstream::println!("{turn}");
-            self.said = vec![turn.to_owned()];
+            anstream::println!("{headline}");
+            self.said = headline.to_owned();
         }
         self.say_refusals();
     }
@@ -239,12 +255,12 @@ impl<'a> View<'a> {
     fn say_refusals(&mut self) {
         let news: Vec<String> = refused(&self.rollout)
             .map(|record| format!("refused: {}", words(record)))
-            .filter(|line| !self.said.contains(line))
+            .filter(|line| !self.refusals.contains(line))
             .collect();
         for line in news {
             self.screen.leave();
             anstream::eprintln!("{line}");
-            self.said.push(line);
+            self.refusals.push(line);
         }
     }
 
