@@ -8,3 +8,4 @@ mod manual;
 mod pages;
 mod shell;
 mod tutorial;
+mod watch;
