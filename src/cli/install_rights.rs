@@ -88,7 +88,7 @@ const ENGINE: &[Right] = &[
 
 /// What following repositories takes, beside their content.
 const GITOPS: &[Right] = &[
-    right(GITOPS_GROUP, &["rollouts"], &["get", "list", "watch", "create", "patch", "delete"]),
+    right(GITOPS_GROUP, &["rollouts"], &["list", "watch", "create", "patch"]),
     right(GITOPS_GROUP, &["rollouts/status"], &["update"]),
     right(
         PLACEMENT_GROUP,
@@ -97,10 +97,13 @@ const GITOPS: &[Right] = &[
             "resourceplacements",
             "clusterstagedupdatestrategies",
             "stagedupdatestrategies",
-            "clusterstagedupdateruns",
-            "stagedupdateruns",
         ],
-        &["get", "list", "watch", "create", "patch", "delete"],
+        &["list", "watch", "create", "patch"],
+    ),
+    right(
+        PLACEMENT_GROUP,
+        &["clusterstagedupdateruns", "stagedupdateruns"],
+        &["list", "watch", "create", "patch", "delete"],
     ),
     right(
         PLACEMENT_GROUP,

@@ -89,7 +89,7 @@ impl Daemon {
     }
 
     async fn reread_run(&self, scope: &Scope, run: &str) -> Result<(), EngineError> {
-        if let Some(run) = self.hub.get::<Run>(kind::run(scope), scope, run).await? {
+        if let Some(run) = self.hub.find::<Run>(kind::run(scope), scope, run).await? {
             self.world.runs.absorb(run);
         }
         Ok(())

@@ -309,7 +309,7 @@ impl Daemon {
             }
             Err(error) => {
                 if let Ok(Some(fresh)) =
-                    self.hub.get::<Rollout>(kind::ROLLOUT, &key.scope, &key.name).await
+                    self.hub.find::<Rollout>(kind::ROLLOUT, &key.scope, &key.name).await
                 {
                     self.world.rollouts.absorb(fresh);
                 }

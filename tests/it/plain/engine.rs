@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::world::{SYSTEM, TOKEN, World, health, is_healthy, key, member};
+use super::world::{PLACEMENT, SYSTEM, TOKEN, World, health, is_healthy, key, member};
+use crate::support::hub;
 
 fn because<'a>(reason: &'a str, part: &'a str) -> impl Fn(&serde_json::Value) -> bool + 'a {
     move |cluster| {
@@ -125,4 +126,51 @@ async fn a_hub_that_is_not_ready_is_refused_with_a_hint() {
             "spec": {"holderIdentity": "hub-agent-1", "leaseDurationSeconds": 60, "renewTime": format!("{now:.6}")}}))
         .await;
     refused(&["Fleet's controllers execute the runs on this hub: `hub-agent-1`", "--engine fleet"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_never_answers_holds_up_no_other_and_catches_up() {
+    // More works than the engine looks at at once.
+    const PLACEMENTS: usize = 40;
+    let world = World::embedded(2).await;
+    world.install(&[]).await;
+    let mut engine = world.engine(&[]);
+    engine.wait_for("this engine executes runs");
+    for name in ["member1", "member2"] {
+        let (code, said) = world.run(&["join", name, "--member-context", name]);
+        assert_eq!(code, Some(0), "{said}");
+        world.until(&member(name), "well", is_healthy).await;
+    }
+    // It takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("https://{}", silent.local_addr().unwrap());
+    let secret = key("", "Secret", SYSTEM, "tidegate-member-member2");
+    let good = world.kubeconfig_of("member2", TOKEN);
+    let mute = good.replace(world.server("member2"), &silent);
+    world.patch(&secret, &json!({"stringData": {"kubeconfig": mute}})).await;
+    world.until(&member("member2"), "mute", because("Unreachable", "did not answer")).await;
+
+    let name = |number: usize| format!("placed-{number}");
+    for number in 0..PLACEMENTS {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name(number)}});
+        world.create(namespace).await;
+        world
+            .create(json!({"apiVersion": format!("{PLACEMENT}/v1beta1"), "kind": "ClusterResourcePlacement",
+                "metadata": {"name": name(number)},
+                "spec": {"resourceSelectors": [{"group": "", "version": "v1", "kind": "Namespace", "name": name(number)}],
+                    "policy": {"placementType": "PickAll"}}}))
+            .await;
+    }
+    let placed = async |cluster: &str| {
+        for number in 0..PLACEMENTS {
+            let namespace = key("", "Namespace", "", &name(number));
+            let found = async || world.clusters[cluster].get_object(&namespace).await.unwrap();
+            hub::until(&namespace, "placed", found, |_| true).await;
+        }
+    };
+    placed("member1").await;
+    world.patch(&secret, &json!({"stringData": {"kubeconfig": good}})).await;
+    placed("member2").await;
+    world.until(&member("member2"), "well", is_healthy).await;
 }

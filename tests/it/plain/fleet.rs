@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tidegate::{hub::Hub, model::CommitId};
 
-use super::world::{PLACEMENT, World, is_healthy, key, member};
+use super::{
+    rights,
+    world::{ACCOUNT, PLACEMENT, World, is_healthy, key, member},
+};
 use crate::support::{hub, process::Running, repository::TestRepository};
 
 const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n";
@@ -48,7 +51,17 @@ fn daemon(world: &World, engine: &str, repository: &TestRepository) -> Running {
 }
 
 async fn until_status(world: &World, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let rollout = key("gitops.tidegate.dev", "Rollout", "default", "web");
+    until_status_of(world, "default/web", what, wanted).await
+}
+
+async fn until_status_of(
+    world: &World,
+    rollout: &str,
+    what: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Value {
+    let (namespace, name) = rollout.split_once('/').unwrap();
+    let rollout = key("gitops.tidegate.dev", "Rollout", namespace, name);
     world.until(&rollout, what, |object| wanted(&object["status"])).await["status"].clone()
 }
 
@@ -126,8 +139,7 @@ async fn assert_only_controllers_wrote(world: &World) {
 async fn pushes_and_a_revert(mode: &str) {
     let world = World::embedded(3).await;
     world.install(&[]).await;
-    let mut controllers = world.engine(&["--snapshot-mode", mode]);
-    controllers.wait_for("this engine executes runs");
+    let _controllers = world.controllers(&["--snapshot-mode", mode]);
     world.join_tutorial_members();
     world.until(&member("member3"), "well", is_healthy).await;
     let repository = web();
@@ -191,4 +203,131 @@ async fn an_engine_gives_way_when_fleets_controllers_come() {
     engine.wait_for("Fleet's controllers have come to this hub");
     assert_eq!(engine.wait().code(), Some(1));
     assert!(engine.everything().contains("--engine fleet"), "{}", engine.everything());
+}
+
+/// One object of every kind that the role for content names, in namespace `kinds`.
+fn every_kind() -> Vec<(&'static str, Value)> {
+    let pods = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
+    let once = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}});
+    let selector = json!({"matchLabels": {"a": "b"}});
+    vec![
+        ("v1 ConfigMap", json!({"data": {"a": "b"}})),
+        ("v1 Secret", json!({"data": {"a": "Yg=="}})),
+        ("v1 Service", json!({"spec": {"ports": [{"port": 80}]}})),
+        ("v1 ServiceAccount", json!({})),
+        ("apps/v1 Deployment", json!({"spec": {"selector": selector, "template": pods}})),
+        (
+            "apps/v1 StatefulSet",
+            json!({"spec": {"serviceName": "a", "selector": selector, "template": pods}}),
+        ),
+        ("apps/v1 DaemonSet", json!({"spec": {"selector": selector, "template": pods}})),
+        ("batch/v1 Job", json!({"spec": {"template": once}})),
+        (
+            "batch/v1 CronJob",
+            json!({"spec": {"schedule": "@daily", "jobTemplate": {"spec": {"template": once}}}}),
+        ),
+        (
+            "networking.k8s.io/v1 Ingress",
+            json!({"spec": {"defaultBackend": {"service": {"name": "a", "port": {"number": 80}}}}}),
+        ),
+        ("networking.k8s.io/v1 NetworkPolicy", json!({"spec": {"podSelector": {}}})),
+    ]
+}
+
+/// A Rollout `kinds` that is applied and waits for a start: nothing runs these pods here.
+fn write_kinds(repository: &TestRepository) {
+    repository
+        .write("kinds/rollout.yaml", "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Rollout\nmetadata: {name: kinds}\nspec:\n  manifests: ./manifests\n  placementName: kinds\n  strategyName: gated\n  start: Manual\n")
+        .write("kinds/placement.yaml", "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterResourcePlacement\nmetadata: {name: kinds}\nspec:\n  resourceSelectors: [{group: '', version: v1, kind: Namespace, name: kinds}]\n  policy: {placementType: PickAll}\n  strategy: {type: External}\n")
+        .write("kinds/manifests/namespace.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: kinds}\n")
+        .write("kinds/manifests/stays.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stays, namespace: kinds}\n");
+    for (kind, mut object) in every_kind() {
+        let (api_version, kind) = kind.split_once(' ').unwrap();
+        object["apiVersion"] = api_version.into();
+        object["kind"] = kind.into();
+        object["metadata"] = json!({"name": "a", "namespace": "kinds"});
+        repository.write(&format!("kinds/manifests/every/{kind}.yaml"), &object.to_string());
+    }
+    // A namespace of its own, to be deleted.
+    repository.write(
+        "kinds/manifests/every/Namespace.yaml",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: kinds-too}\n",
+    );
+}
+
+fn waits_for_start(commit: &CommitId) -> impl Fn(&Value) -> bool {
+    move |status| {
+        status["commit"] == commit.as_str()
+            && condition(status, "Ready").is_some_and(|ready| ready["reason"] == "WaitingForStart")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_real_servers_following_repositories_needs_its_rights_and_no_more() {
+    let Some(world) = World::real("following a repository on real API servers", 3).await else {
+        return;
+    };
+    let arguments = ["--engine", "fleet", "--repository", "https://git.example.com/fleet.git"];
+    let manifests = world.manifests(&arguments);
+    world.install(&[]).await;
+    let delete = tidegate::hub::Delete::default();
+    for name in ["tidegate-engine"] {
+        let binding = key("rbac.authorization.k8s.io", "ClusterRoleBinding", "", name);
+        world.hub().delete_object(&binding, &delete).await.unwrap();
+    }
+    world.install(&arguments).await;
+    let _controllers = world.controllers(&[]);
+    world.join_tutorial_members();
+    world.until(&member("member3"), "well", is_healthy).await;
+
+    let repository = web();
+    repository.copy("examples-repo/namespace-scoped");
+    repository.replace("strategies/example-strategy.yaml", "waitTime: 1m", "waitTime: 1s");
+    std::fs::rename(repository.path().join("apps/web"), repository.path().join("apps/team"))
+        .unwrap();
+    let alice = repository.sign_as("alice");
+    repository.write("policy/allowed_signers", &alice);
+    write_kinds(&repository);
+    let first = repository.commit("first");
+    let _daemon = daemon(&world, "fleet", &repository);
+
+    // Approvals of both scopes, in Git.
+    let gate = |status: &Value| {
+        condition(status, "Ready").is_some_and(|ready| ready["reason"] == "WaitingForApproval")
+    };
+    until_status_of(&world, "test-namespace/web", "at the gate", gate).await;
+    let team = "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Approval\nmetadata: {name: team}\nspec: {rollout: test-namespace/web, commit: COMMIT, stage: canary, task: BeforeStage, decision: Approve}\n";
+    repository.write("approvals/team.yaml", &team.replace("COMMIT", first.as_str()));
+    approve_and_finish(&world, &repository, &first).await;
+    let done =
+        |status: &Value| condition(status, "Ready").is_some_and(|ready| ready["status"] == "True");
+    until_status_of(&world, "test-namespace/web", "done", done).await;
+
+    // Runs of both scopes that wait for their start, and are deleted when the content goes back or on.
+    until_status_of(&world, "default/kinds", "waiting for a start", waits_for_start(&first)).await;
+    let rollout = "apps/team/rollout.yaml";
+    let text = std::fs::read_to_string(repository.path().join(rollout)).unwrap();
+    repository.write(rollout, &format!("{text}  start: Manual\n"));
+    repository.replace("apps/team/manifests/configmap.yaml", "value1", "value2");
+    repository.replace("kinds/manifests/every/ConfigMap.yaml", "\"b\"", "\"c\"");
+    let second = repository.commit("second");
+    for rollout in ["test-namespace/web", "default/kinds"] {
+        until_status_of(&world, rollout, "waiting for a start", waits_for_start(&second)).await;
+    }
+    repository.replace("apps/team/manifests/configmap.yaml", "value2", "value1");
+    repository.git(&["rm", "-rq", "kinds/manifests/every"]);
+    let third = repository.commit("third");
+    let back = |status: &Value| {
+        condition(status, "Ready").is_some_and(|ready| ready["reason"] == "NoChange")
+    };
+    until_status_of(&world, "test-namespace/web", "back", back).await;
+    let kinds = key("gitops.tidegate.dev", "Rollout", "default", "kinds");
+    let allow =
+        json!({"metadata": {"annotations": {"gitops.tidegate.dev/allow-prune": third.as_str()}}});
+    world.patch(&kinds, &allow).await;
+    until_status_of(&world, "default/kinds", "pruned", waits_for_start(&third)).await;
+
+    let real = world.real.as_ref().unwrap();
+    rights::hold_against(&rights::granted(&manifests), &real.audited("hub"), ACCOUNT);
+    assert_only_controllers_wrote(&world).await;
 }

@@ -21,7 +21,7 @@ use tidegate::{
     model::ObjectKey,
 };
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use crate::support::hub::key;
 use crate::support::{
@@ -53,8 +53,8 @@ pub struct World {
     /// The real servers, where they are.
     pub real: Option<Kubernetes>,
     endpoints: Vec<Endpoint>,
-    #[allow(dead_code)]
-    stops: BTreeMap<String, CancellationToken>,
+    /// The embedded servers end with it.
+    _stop: Option<DropGuard>,
 }
 
 pub const TOKEN: &str = "secret-token";
@@ -71,17 +71,15 @@ impl World {
     pub async fn embedded(members: usize) -> Self {
         let home = tempfile::tempdir().unwrap();
         let tls = Tls::open(&home.path().join("tls")).unwrap();
-        let (mut endpoints, mut clusters, mut stops) =
-            (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut endpoints, mut clusters) = (Vec::new(), BTreeMap::new());
+        let stop = CancellationToken::new();
         for name in names(members) {
             let server = ApiServer::open(Options::default()).await.unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
-            let stop = CancellationToken::new();
             clusters.insert(name.clone(), Hub::new(Client::new(server.clone(), "default")));
             let (tls, halt) = (tls.clone(), stop.clone());
             tokio::spawn(listen::serve(listener, tls.clone(), TOKEN.to_owned(), server, halt));
-            stops.insert(name.clone(), stop);
             let authority = tls.authority_pem().to_owned();
             endpoints.push(Endpoint {
                 name,
@@ -92,7 +90,15 @@ impl World {
         let kubeconfig = home.path().join("kubeconfig");
         std::fs::write(&kubeconfig, kubeconfig_text(&endpoints, TOKEN)).unwrap();
         let account_kubeconfig = kubeconfig.clone();
-        Self { home, kubeconfig, account_kubeconfig, clusters, real: None, endpoints, stops }
+        Self {
+            home,
+            kubeconfig,
+            account_kubeconfig,
+            clusters,
+            real: None,
+            endpoints,
+            _stop: Some(stop.drop_guard()),
+        }
     }
 
     /// Bare real clusters, likewise, with audit logs. None, loudly, where there are no programs for them.
@@ -117,7 +123,6 @@ impl World {
         }
         let home = tempfile::tempdir().unwrap();
         let (kubeconfig, account_kubeconfig) = (real.kubeconfig(), real.kubeconfig_of(ACCOUNT));
-        let stops = BTreeMap::new();
         Some(Self {
             home,
             kubeconfig,
@@ -125,18 +130,12 @@ impl World {
             clusters,
             real: Some(real),
             endpoints,
-            stops,
+            _stop: None,
         })
     }
 
     pub fn hub(&self) -> &Hub {
         &self.clusters["hub"]
-    }
-
-    /// Takes a cluster off the network.
-    #[allow(dead_code)]
-    pub fn cut_off(&self, cluster: &str) {
-        self.stops[cluster].cancel();
     }
 
     pub fn server(&self, cluster: &str) -> &str {
@@ -217,6 +216,15 @@ impl World {
         Running::start(command)
     }
 
+    /// Starts what plays Fleet's controllers: the engine again, with every right.
+    pub fn controllers(&self, more: &[&str]) -> Running {
+        let mut command = self.tidegate(&["run", "--engine", "builtin"]);
+        command.args(more);
+        let mut controllers = Running::start(command);
+        controllers.wait_for("this engine executes runs");
+        controllers
+    }
+
     /// Plays a transcript with the real kubectl, which must be there.
     pub fn play(&self, transcript: &str, kubectl: &Path) {
         let path = std::env::join_paths(
@@ -246,15 +254,6 @@ impl World {
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
         hub::until(key, what, async || self.hub().get_object(key).await.unwrap(), wanted).await
-    }
-
-    #[allow(dead_code)]
-    pub async fn until_gone(&self, key: &ObjectKey) {
-        let gone = async || {
-            let found = self.hub().get_object(key).await.unwrap();
-            Some(found.unwrap_or(Value::Null))
-        };
-        hub::until(key, "gone", gone, Value::is_null).await;
     }
 
     /// Creates a MemberCluster, as a person may by hand.
