@@ -25,7 +25,8 @@ pub(super) enum Executor {
 
 /// Finds out who executes runs on a hub, and that whoever was asked for can.
 pub(super) async fn executor(asked: Engine, hub: &kube::Client) -> anyhow::Result<Executor> {
-    if asked == Engine::None {
+    // Said in so many words: believed, and looking would take rights that nothing else needs.
+    if matches!(asked, Engine::Fleet | Engine::None) {
         return Ok(Executor::Others);
     }
     let hub = Hub::new(hub.clone());
@@ -54,43 +55,31 @@ fn refused(unfit: &Unfit) -> anyhow::Error {
 
 /// Decides from what was asked for, and from what can be seen of Fleet's controllers.
 fn decide(asked: Engine, found: Result<Presence, HubError>) -> anyhow::Result<Executor> {
-    let found = match (asked, found) {
-        (_, Ok(found)) => found,
-        // Asked for in so many words: what cannot be seen is believed.
-        (Engine::Fleet | Engine::None, Err(_)) => return Ok(Executor::Others),
-        (Engine::Auto | Engine::Builtin, Err(error)) => {
-            return Err(error).or_hint("cannot tell whether Fleet's controllers execute the runs on this hub", || {
-                "if they do, use --engine fleet; the built-in engine needs the rights that `tidegate install` gives".to_owned()
-            });
-        }
-    };
+    let found = found.or_hint(
+        "cannot tell whether Fleet's controllers execute the runs on this hub",
+        || "if they do, use --engine fleet; the built-in engine needs the rights that `tidegate install` gives".to_owned(),
+    );
     match (asked, found) {
-        (Engine::None, _) => Ok(Executor::Others),
-        (Engine::Fleet, Presence::Working(_)) => Ok(Executor::Others),
-        (Engine::Fleet, _) => {
-            tracing::warn!(
-                "nothing tells of Fleet's controllers on this hub: runs wait until something executes them"
-            );
-            Ok(Executor::Others)
-        }
-        (Engine::Auto, Presence::Working(testimony)) => {
+        (Engine::Fleet | Engine::None, _) => Ok(Executor::Others),
+        (Engine::Auto | Engine::Builtin, Err(error)) => Err(error),
+        (Engine::Auto | Engine::Builtin, Ok(Presence::Absent)) => Ok(Executor::Ours),
+        (Engine::Auto, Ok(Presence::Working(testimony))) => {
             tracing::info!("Fleet's controllers execute the runs: {testimony}");
             Ok(Executor::Others)
         }
-        (Engine::Auto, Presence::Idle(testimony)) => Err(hinted(
+        (Engine::Auto, Ok(Presence::Idle(testimony))) => Err(hinted(
             format!("Fleet's controllers were on this hub, but do not work now: {testimony}"),
             "say who executes the runs: --engine fleet if they come back, --engine builtin if they are gone for good",
         )),
-        (Engine::Builtin, Presence::Working(testimony)) => {
+        (Engine::Builtin, Ok(Presence::Working(testimony))) => {
             Err(refused(&Unfit::Fleet { testimony }))
         }
-        (Engine::Builtin, Presence::Idle(testimony)) => {
+        (Engine::Builtin, Ok(Presence::Idle(testimony))) => {
             tracing::warn!(
                 "Fleet's controllers were on this hub, and must not come back: {testimony}"
             );
             Ok(Executor::Ours)
         }
-        (Engine::Auto | Engine::Builtin, Presence::Absent) => Ok(Executor::Ours),
     }
 }
 

@@ -17,6 +17,8 @@ use crate::{
 /// A definition that was just applied is served after a moment.
 const ESTABLISHING: Duration = Duration::from_millis(100);
 const ESTABLISHING_ROUNDS: usize = 30;
+/// Whom API servers name as the manager of what an object held before anybody's first apply.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
 
 /// Why it stopped.
 struct Failure {
@@ -165,11 +167,11 @@ async fn prune(hub: &Hub, key: &ObjectKey) -> Result<(), HubError> {
 /// Returns whether an object of the inventory is still ours. One that sets no field has no manager, whoever applied it.
 fn is_ours(object: &Value) -> bool {
     let managers = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let manager = |entry: &Value| entry.get("manager").and_then(Value::as_str).map(str::to_owned);
     managers.is_none_or(|managers| {
-        managers.is_empty()
-            || managers.iter().any(|entry| {
-                entry.get("manager").and_then(Value::as_str) == Some(meta::GITOPS_MANAGER)
-            })
+        // An object that sets no field has no manager; the next apply gives what the server filled in to this one.
+        managers.iter().all(|entry| manager(entry).as_deref() == Some(BEFORE_FIRST_APPLY))
+            || managers.iter().any(|entry| manager(entry).as_deref() == Some(meta::GITOPS_MANAGER))
     })
 }
 
@@ -200,6 +202,8 @@ mod tests {
             (json!([]), true),
             (json!([{"manager": "tidegate"}, {"manager": "kubectl"}]), true),
             (json!([{"manager": "kubectl"}]), false),
+            (json!([{"manager": "before-first-apply"}]), true),
+            (json!([{"manager": "before-first-apply"}, {"manager": "kubectl"}]), false),
         ] {
             let object = json!({"metadata": {"managedFields": managers}});
             assert_eq!(is_ours(&object), ours, "{object}");

@@ -6,7 +6,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tidegate::{hub::Hub, model::CommitId};
+use tidegate::{
+    hub::{Delete, Hub},
+    model::CommitId,
+};
 
 use super::{
     rights,
@@ -238,7 +241,7 @@ fn every_kind() -> Vec<(&'static str, Value)> {
 fn write_kinds(repository: &TestRepository) {
     repository
         .write("kinds/rollout.yaml", "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Rollout\nmetadata: {name: kinds}\nspec:\n  manifests: ./manifests\n  placementName: kinds\n  strategyName: gated\n  start: Manual\n")
-        .write("kinds/placement.yaml", "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterResourcePlacement\nmetadata: {name: kinds}\nspec:\n  resourceSelectors: [{group: '', version: v1, kind: Namespace, name: kinds}]\n  policy: {placementType: PickAll}\n  strategy: {type: External}\n")
+        .write("kinds/placement.yaml", "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterResourcePlacement\nmetadata: {name: kinds}\nspec:\n  resourceSelectors: [{group: '', version: v1, kind: Namespace, name: kinds}, {group: '', version: v1, kind: Namespace, name: kinds-too}]\n  policy: {placementType: PickAll}\n  strategy: {type: External}\n")
         .write("kinds/manifests/namespace.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: kinds}\n")
         .write("kinds/manifests/stays.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stays, namespace: kinds}\n");
     for (kind, mut object) in every_kind() {
@@ -270,13 +273,11 @@ async fn on_real_servers_following_repositories_needs_its_rights_and_no_more() {
     let arguments = ["--engine", "fleet", "--repository", "https://git.example.com/fleet.git"];
     let manifests = world.manifests(&arguments);
     world.install(&[]).await;
-    let delete = tidegate::hub::Delete::default();
-    for name in ["tidegate-engine"] {
-        let binding = key("rbac.authorization.k8s.io", "ClusterRoleBinding", "", name);
-        world.hub().delete_object(&binding, &delete).await.unwrap();
-    }
+    // The engine's rights would hide that the daemon needs its own.
+    let binding = key("rbac.authorization.k8s.io", "ClusterRoleBinding", "", "tidegate-engine");
+    world.hub().delete_object(&binding, &Delete::default()).await.unwrap();
     world.install(&arguments).await;
-    let _controllers = world.controllers(&[]);
+    let _controllers = world.controllers(&["--snapshot-mode", "on-run"]);
     world.join_tutorial_members();
     world.until(&member("member3"), "well", is_healthy).await;
 
@@ -325,6 +326,12 @@ async fn on_real_servers_following_repositories_needs_its_rights_and_no_more() {
     let allow =
         json!({"metadata": {"annotations": {"gitops.tidegate.dev/allow-prune": third.as_str()}}});
     world.patch(&kinds, &allow).await;
+    let too = key("", "Namespace", "", "kinds-too");
+    let gone = async || {
+        let found = world.hub().get_object(&too).await.unwrap();
+        Some(found.unwrap_or(Value::Null))
+    };
+    hub::until(&too, "gone", gone, Value::is_null).await;
     until_status_of(&world, "default/kinds", "pruned", waits_for_start(&third)).await;
 
     let real = world.real.as_ref().unwrap();
