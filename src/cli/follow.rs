@@ -49,6 +49,14 @@ impl Following {
     }
 }
 
+/// Waits until the daemon has ended by itself, and says how; forever when there is none. One that has ended is gone.
+pub(crate) async fn ended(following: &mut Option<Following>) -> anyhow::Result<()> {
+    let Some(running) = following else { return std::future::pending().await };
+    let ended = (&mut running.task).await;
+    *following = None;
+    ended.context("the daemon broke")?.context("the daemon ended early")
+}
+
 /// Starts a daemon that follows `repositories` until told to stop. Copies of servers' repositories are kept in `mirrors`.
 pub(crate) fn start(
     hub: kube::Client,

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{args::LocalArgs, exit::Exit, failure::OrHint, follow, output::Table, shutdown};
+use super::{
+    args::LocalArgs, exit::Exit, failure::OrHint, follow, follow::Following, output::Table,
+    shutdown,
+};
 use crate::{
     clock,
     config::Repository,
@@ -60,24 +63,42 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
         }
     };
 
-    let mut fleet = fleet;
-    let broken = tokio::select! {
-        () = shutdown::requested() => None,
-        error = fleet.engine_ended() => Some(error),
+    stay(fleet, endpoint, following, stop).await
+}
+
+/// Stays up until somebody asks to stop, or something ends by itself; then ends everything, each with all of it written.
+async fn stay(
+    mut fleet: Fleet,
+    endpoint: Endpoint,
+    mut following: Option<Following>,
+    stop: CancellationToken,
+) -> anyhow::Result<Exit> {
+    let came_to = tokio::select! {
+        () = shutdown::requested() => Ok(()),
+        error = fleet.engine_ended() => {
+            Err(error.map_or_else(|| anyhow::anyhow!("the engine ended early"), Into::into))
+        }
+        ended = follow::ended(&mut following) => {
+            ended.and(Err(anyhow::anyhow!("the daemon ended early")))
+        }
     };
     tracing::info!("stopping");
     stop.cancel();
-    if let Some(following) = following {
-        following.finish().await?;
-    }
-    endpoint.ended().await;
-    fleet.shut_down().await;
-    match broken {
-        None => Ok(Exit::Done),
-        Some(error) => {
-            Err(error.map_or_else(|| anyhow::anyhow!("the engine ended early"), Into::into))
-        }
-    }
+    let ending = async {
+        let followed = match following {
+            Some(following) => following.finish().await,
+            None => Ok(()),
+        };
+        endpoint.ended().await;
+        fleet.shut_down().await;
+        followed
+    };
+    // Who asks twice is in a hurry; what is stored survives that.
+    let ended = tokio::select! {
+        ended = ending => ended,
+        () = shutdown::requested() => Err(anyhow::anyhow!("asked twice, so stopped at once")),
+    };
+    came_to.and(ended).map(|()| Exit::Done)
 }
 
 /// Members of a new fleet: the tutorial's.
