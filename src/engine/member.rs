@@ -297,3 +297,49 @@ async fn leave(ctx: &Context, key: &Key, cluster: &MemberCluster) -> Result<Agai
     }
     Ok(Again::After(LINGER))
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_names_cause_and_fix() {
+        for (code, reason, part) in [
+            (401, "CredentialsRefused", "`tidegate join member1` again with new ones"),
+            (403, "NoPermission", "give their account the rights of cluster-admin"),
+            (404, "DefinitionMissing", "which installs it"),
+            (503, "Unreachable", "check that it runs"),
+        ] {
+            let status = Status::failure("the server's words", "Reason").with_code(code);
+            let trouble = trouble(&kube::Error::Api(status.boxed()), "member1");
+            assert_eq!(trouble.reason, reason);
+            assert!(trouble.message.contains(part), "{}", trouble.message);
+        }
+    }
+
+    #[test]
+    fn a_member_has_joined_once_it_answered_and_is_unwell_when_it_does_not() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let trouble = Trouble { reason: "Unreachable", message: "why".to_owned() };
+        let told = |status: &MemberClusterStatus, kind: &str| {
+            let agents = status.agent_status.iter().flatten();
+            let agents = agents.flat_map(|agent| &agent.conditions).chain(&status.conditions);
+            let mut all = agents.filter(|held| held.type_ == kind);
+            all.next_back().map(|held| (held.status.clone(), held.reason.clone()))
+        };
+        let pair = |status: &str, reason: &str| Some((status.to_owned(), reason.to_owned()));
+        let never = tell(MemberClusterStatus::default(), Some(&Err(trouble.clone())), 1, at(1));
+        assert_eq!(told(&never, JOINED), pair("Unknown", "Unreachable"));
+        assert_eq!(told(&never, HEALTHY), pair("False", "Unreachable"));
+        assert_eq!(heartbeat(&never), None);
+        let once = tell(never, Some(&Ok(())), 1, at(2));
+        assert_eq!(told(&once, JOINED), pair("True", "MemberClusterJoined"));
+        assert_eq!(heartbeat(&once), Some(at(2)));
+        let later = tell(once, Some(&Err(trouble)), 1, at(3));
+        assert_eq!(told(&later, JOINED), pair("True", "MemberClusterJoined"));
+        assert_eq!(told(&later, HEALTHY), pair("False", "Unreachable"));
+        assert_eq!(heartbeat(&later), Some(at(2)), "a heartbeat is an answer");
+    }
+}

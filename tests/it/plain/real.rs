@@ -1,5 +1,7 @@
 //! All of it on real API servers, with the rights of the account that `tidegate install` makes and no other.
 
+use std::{path::Path, process::Command};
+
 use serde_json::json;
 
 use super::{
@@ -17,7 +19,7 @@ async fn the_tutorial_passes_with_the_rights_of_the_account_and_needs_each_of_th
     };
     let Some(world) = World::real(SUITE, 3).await else { return };
     let manifests = world.manifests(&[]);
-    world.install(&[]).await;
+    install_as_documented(&world, &kubectl);
     let mut engine = world.engine(&[]);
     engine.wait_for("this engine executes runs");
     world.join_tutorial_members();
@@ -40,6 +42,21 @@ async fn the_tutorial_passes_with_the_rights_of_the_account_and_needs_each_of_th
 
     let real = world.real.as_ref().unwrap();
     rights::hold_against(&rights::granted(&manifests), &real.audited("hub"), ACCOUNT);
+}
+
+/// `tidegate install | kubectl apply --server-side -f -`, and once more, as after an upgrade.
+fn install_as_documented(world: &World, kubectl: &Path) {
+    for _ in 0..2 {
+        let printed = world.tidegate(&["install"]).output().unwrap();
+        let file = world.home.path().join("install.yaml");
+        std::fs::write(&file, printed.stdout).unwrap();
+        let mut apply = Command::new(kubectl);
+        apply.env("KUBECONFIG", &world.kubeconfig).args(["apply", "--server-side", "-f"]).arg(file);
+        let output = apply.output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(printed.lines().all(|line| line.ends_with("serverside-applied")), "{printed}");
+    }
 }
 
 /// Gives a placement of each scope another policy: the tutorial never does.
