@@ -181,7 +181,7 @@ pub struct LocalArgs {
     /// Where state is kept; $XDG_STATE_HOME/tidegate/local when left out
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Where the kubeconfig is written; DIR/kubeconfig when left out
+    /// Where the kubeconfig is written, whole: a file with other clusters is refused; DIR/kubeconfig when left out
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Port of the hub, the members on those after it; 0 for ports that are free, the same again over a restart

@@ -1,12 +1,17 @@
 //! `tidegate local`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    args::LocalArgs, exit::Exit, failure::OrHint, follow, follow::Following, output::Table,
+    args::LocalArgs,
+    exit::Exit,
+    failure::{OrHint, hinted},
+    follow,
+    follow::Following,
+    output::Table,
     shutdown,
 };
 use crate::{
@@ -14,8 +19,8 @@ use crate::{
     config::Repository,
     daemon::FirstPolicy,
     local::{
-        DataDirectory, Endpoint, Fleet, Member, Storage, kubeconfig, serve, tutorial_members,
-        write_private,
+        DataDirectory, Endpoint, Fleet, Member, Storage, kubeconfig, loses, serve,
+        tutorial_members, write_private,
     },
     model::Hint,
     telemetry::log::{self, Verbosity},
@@ -31,6 +36,8 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
     if let Some(repository) = &repository {
         follow::check(repository, &mirrors)?;
     }
+    let file = args.kubeconfig.clone().unwrap_or_else(|| directory.path().join("kubeconfig"));
+    keep_others(&file)?;
 
     let storage = Storage::Folder(directory.path().to_owned());
     let held = directory.members();
@@ -39,7 +46,7 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
         .await
         .hinted("cannot start the fleet")?;
     let stop = CancellationToken::new();
-    let served = announce(&fleet, &directory, args, repository.as_ref(), &stop).await;
+    let served = announce(&fleet, &directory, args, repository.as_ref(), file, &stop).await;
     let endpoint = match served {
         Ok(endpoint) => endpoint,
         Err(error) => {
@@ -101,6 +108,19 @@ async fn stay(
     came_to.and(ended).map(|()| Exit::Done)
 }
 
+/// Refuses to write over a kubeconfig that reaches other clusters too: it is written whole, not merged.
+fn keep_others(file: &Path) -> anyhow::Result<()> {
+    // What cannot be read cannot be written over either, and says so then.
+    let held = std::fs::read_to_string(file).unwrap_or_default();
+    match loses(&held) {
+        None => Ok(()),
+        Some(lost) => Err(hinted(
+            format!("`{}` has {lost}; they would be lost", file.display()),
+            "name a new file with --kubeconfig; KUBECONFIG takes several, with a colon between them",
+        )),
+    }
+}
+
 /// Members of a new fleet: the tutorial's.
 const MEMBERS: usize = 3;
 
@@ -122,12 +142,12 @@ async fn announce(
     directory: &DataDirectory,
     args: &LocalArgs,
     repository: Option<&Repository>,
+    file: PathBuf,
     stop: &CancellationToken,
 ) -> anyhow::Result<Endpoint> {
     let token = directory.token().hinted("cannot make an access token")?;
     let endpoint =
         serve(fleet, directory, args.port, &token, stop).await.hinted("cannot serve the fleet")?;
-    let file = args.kubeconfig.clone().unwrap_or_else(|| directory.path().join("kubeconfig"));
     let text = kubeconfig(&endpoint.contexts, &endpoint.authority_pem, &token);
     write_private(&file, text.as_bytes())
         .or_hint(format!("cannot write the kubeconfig `{}`", file.display()), || {
@@ -144,7 +164,7 @@ async fn announce(
             member.map(labels).unwrap_or_default(),
         ]);
     }
-    let following = repository.map_or_else(String::new, |Repository { url, reference, .. }| format!("\nFollowing branch {reference} of {url}. Who may approve is what policy/allowed_signers says there now;\nwho stands in it decides about later changes of it.\n"));
+    let following = repository.map_or_else(String::new, |Repository { url, reference, .. }| format!("\nFollowing branch {reference} of {url}. Who may approve is what policy/allowed_signers says when a Rollout\nis first seen; who stands in it decides about later changes of it.\n"));
     anstream::println!(
         "The hub{} ready. Reach them with\n\n  export KUBECONFIG={}\n  kubectl get memberclusters\n\n{}{following}\nPress Ctrl-C to stop; the same --data-dir brings everything back.",
         match fleet.members().len() {

@@ -11,6 +11,6 @@ mod serve;
 
 pub use directory::{DataDirectory, DirectoryError, write_private};
 pub use fleet::{Fleet, FleetError, Storage};
-pub use kubeconfig::{Context, kubeconfig};
+pub use kubeconfig::{Context, kubeconfig, loses};
 pub use member::{Member, tutorial_members};
 pub use serve::{Endpoint, ServeError, serve};

@@ -127,6 +127,21 @@ fn a_repository_that_can_never_be_followed_is_refused_before_anything_starts() {
     }
 }
 
+#[test]
+fn a_kubeconfig_of_other_clusters_is_not_written_over() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config");
+    let held = r#"{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "prod", "cluster": {"server": "https://prod.example.com"}}], "contexts": [{"name": "prod", "context": {"cluster": "prod", "user": "me"}}], "users": [{"name": "me", "user": {}}]}"#;
+    std::fs::write(&file, held).unwrap();
+    let mut command = tidegate(home.path());
+    command.args(["local", "--members", "0", "--data-dir"]).arg(home.path().join("data"));
+    let refused = command.arg("--kubeconfig").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said.contains("has contexts of other clusters: prod; they would be lost"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), held);
+}
+
 /// What may come true later is no reason to end: the hub stays up, and the log says what to do.
 #[test]
 fn a_repository_that_is_not_there_yet_is_told_with_a_hint() {
