@@ -10,8 +10,10 @@ pub(super) enum Form {
     Object,
     /// `meta.k8s.io` Table of that version.
     Table,
-    /// Only metadata.
+    /// Only metadata, of one object.
     Metadata,
+    /// Only metadata, of a list.
+    MetadataList,
 }
 
 /// The text format of an answer.
@@ -75,7 +77,8 @@ fn offer(offer: &str) -> Option<Accept> {
     let form = match form {
         None => Form::Object,
         Some("Table") if known => Form::Table,
-        Some("PartialObjectMetadata" | "PartialObjectMetadataList") if known => Form::Metadata,
+        Some("PartialObjectMetadata") if known => Form::Metadata,
+        Some("PartialObjectMetadataList") if known => Form::MetadataList,
         Some(_) => return None,
     };
     Some(Accept { form, text })
@@ -99,7 +102,7 @@ mod tests {
             ),
             (
                 "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-                Some((Form::Metadata, Text::Json)),
+                Some((Form::MetadataList, Text::Json)),
             ),
             (
                 "application/vnd.kubernetes.protobuf,application/json",

@@ -13,6 +13,7 @@ pub(super) struct Answer {
     content_type: &'static str,
     body: Body,
     warnings: Vec<String>,
+    retry_after: Option<u64>,
 }
 
 /// Warnings that an answer carries at most; they are headers.
@@ -26,6 +27,7 @@ impl Answer {
             content_type: "application/json",
             body: Body::whole(bytes),
             warnings: Vec::new(),
+            retry_after: None,
         }
     }
 
@@ -43,6 +45,7 @@ impl Answer {
                 content_type: "application/yaml",
                 body: Body::whole(serde_yaml::to_string(value).unwrap_or_default()),
                 warnings: Vec::new(),
+                retry_after: None,
             },
         }
     }
@@ -50,7 +53,13 @@ impl Answer {
     /// Plain text.
     pub(super) fn text(code: StatusCode, text: impl Into<Bytes>) -> Answer {
         let content_type = "text/plain; charset=utf-8";
-        Answer { code, content_type, body: Body::whole(text), warnings: Vec::new() }
+        Answer {
+            code,
+            content_type,
+            body: Body::whole(text),
+            warnings: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// What kube-apiserver says of paths that lead nowhere.
@@ -65,6 +74,7 @@ impl Answer {
             content_type: "application/json",
             body,
             warnings: Vec::new(),
+            retry_after: None,
         }
     }
 
@@ -80,12 +90,21 @@ impl Answer {
         self
     }
 
+    /// With a warning before all others.
+    pub(super) fn warn_first(mut self, warning: Option<String>) -> Answer {
+        self.warnings.splice(0..0, warning);
+        self
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.code;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         for warning in self.warnings.iter().take(MAX_WARNINGS) {
             let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
             let readable: String = quoted.chars().filter(|c| !c.is_control()).collect();
@@ -99,7 +118,8 @@ impl Answer {
 
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Answer {
-        let answer = Answer::value(failure.code(), &failure.status(), Text::Json);
+        let mut answer = Answer::value(failure.code(), &failure.status(), Text::Json);
+        answer.retry_after = failure.retry_after();
         answer.warn(failure.warnings().iter().cloned())
     }
 }

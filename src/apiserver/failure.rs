@@ -148,6 +148,22 @@ impl Failure {
         Failure::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
     }
 
+    /// 406 for one object asked for as a list, or the other way round.
+    pub(super) fn other_form(
+        asked: &str,
+        is: &str,
+        definition: &ResourceDefinition,
+        suffix: &str,
+    ) -> Failure {
+        let of = match (definition.builtin, definition.group.split('.').next()) {
+            (false, _) => format!("unstructured.Unstructured{suffix}"),
+            (true, None | Some("")) => format!("core.{}{suffix}", definition.kind),
+            (true, Some(group)) => format!("{group}.{}{suffix}", definition.kind),
+        };
+        let message = format!("you requested {asked}, but the requested object {is} (*{of})");
+        Failure::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
+    }
+
     /// 409: `configmaps "x" already exists`.
     pub(super) fn already_exists(definition: &ResourceDefinition, name: &str) -> Failure {
         let message = format!("{} \"{name}\" already exists", definition.qualified_name());
@@ -302,8 +318,16 @@ impl Failure {
     /// 400 for a `resourceVersion` that is no number.
     pub(super) fn invalid_revision(text: &str) -> Failure {
         Failure::bad_request(format!(
-            "invalid resource version: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
+            "invalid resource version: resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
         ))
+    }
+
+    /// The refusal of a `resourceVersion` where kube-apiserver reads it for one object.
+    pub(super) fn of_one_object(self) -> Failure {
+        match self.message.strip_prefix("invalid resource version: ") {
+            Some(message) => Failure::faulty(message),
+            None => self,
+        }
     }
 
     /// 422 for a patch that does not fit.
@@ -347,6 +371,11 @@ impl Failure {
     /// What the client is warned of besides.
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// After how many seconds to ask again.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.details.get("retryAfterSeconds").and_then(Value::as_u64)
     }
 
     /// Whether there is no such object.

@@ -39,6 +39,17 @@ impl Query {
         Some(!matches!(value.as_str(), "false" | "0"))
     }
 
+    /// How many objects are wanted at most; none when all are, as a number below one says.
+    pub(super) fn limit(&self) -> Result<Option<usize>, Failure> {
+        match self.get("limit") {
+            Some(text) if text.starts_with('-') && text[1..].parse::<u64>().is_ok() => Ok(None),
+            _ => Ok(self
+                .number("limit")?
+                .filter(|limit| *limit > 0)
+                .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))),
+        }
+    }
+
     /// A whole number.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
         let Some(text) = self.get(name) else { return Ok(None) };

@@ -1,6 +1,6 @@
 //! The end of a CustomResourceDefinition: first its objects, then itself.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::{
@@ -20,8 +20,22 @@ pub(super) const KIND: &str = "CustomResourceDefinition";
 /// Holds a definition until its objects are gone.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// Gives a new definition its finalizer.
-pub(super) fn protect(definition: &mut Value) {
+/// Gives a definition that is to go the finalizer that lets its objects go first, and says so.
+pub(super) fn protect(definition: &mut Value, now: &str) {
+    let condition = json!({
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    });
+    match definition.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+        Some(conditions) => {
+            conditions.retain(|condition| condition["type"] != "Terminating");
+            conditions.push(condition);
+        }
+        None => definition["status"]["conditions"] = json!([condition]),
+    }
     let mut finalizers: Vec<String> =
         object::finalizers(definition).into_iter().map(str::to_owned).collect();
     if !finalizers.iter().any(|f| f == CLEANUP) {

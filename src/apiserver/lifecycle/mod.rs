@@ -120,9 +120,11 @@ pub(super) fn is_done(resource: &Resource, object: &Value) -> bool {
     object::is_deleting(object) && object::finalizers(object).is_empty() && !holds_itself
 }
 
-/// Gives a new object the finalizer that lets it end in order.
-pub(super) fn protect(resource: &Resource, object: &mut Value) {
-    if resource.is(definition::GROUP, definition::KIND) {
-        definition::protect(object);
+/// Gives an object that is to go what lets it end in order. Answers whether it needs that.
+pub(super) fn protect(resource: &Resource, object: &mut Value, now: &str) -> bool {
+    let is_definition = resource.is(definition::GROUP, definition::KIND);
+    if is_definition {
+        definition::protect(object, now);
     }
+    is_definition
 }

@@ -36,6 +36,9 @@ pub(super) fn go_print(value: &Value) -> String {
                 map.iter().map(|(key, value)| format!("{key}:{}", go_print(value))).collect();
             format!("map[{}]", entries.join(" "))
         }
+        Value::Number(number) if number.as_i64().is_none() => {
+            number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string())
+        }
         other => other.to_string(),
     }
 }

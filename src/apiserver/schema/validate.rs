@@ -101,6 +101,13 @@ impl Walk {
             Value::Number(_) => (Types::INTEGER, "integer"),
         };
         if !node.types.has(actual) {
+            if node.types == Types::INTEGER && actual == Types::NUMBER {
+                let said = format!(
+                    "Checked value must be of type integer (default format) in {}",
+                    self.path
+                );
+                self.errors.push(FieldError::invalid("<nil>", &"".into(), &said));
+            }
             let text = format!("must be of type {}: {}", node.types.names(), quote(name));
             self.complain(Kind::TypeInvalid, &Value::from(name), &text);
         }

@@ -11,7 +11,7 @@ use crate::apiserver::{
     answer::Answer,
     decode::Decoded,
     failure::Failure,
-    lifecycle, object,
+    object,
     schema::FieldError,
     store::{CommitError, Key, Stored, Write},
 };
@@ -88,9 +88,8 @@ impl Call {
         loop {
             let relies_on = self.open_namespace(&name)?;
             // Also said before anything else is judged, as kube-apiserver does not.
-            let (mut object, warnings) =
+            let (object, warnings) =
                 self.prepare_new(object.clone(), duplicates, options, origin)?;
-            lifecycle::protect(&self.resource, &mut object);
             if options.dry_run {
                 return match self.server.store.get(&key) {
                     Some(_) => Err(Failure::already_exists(definition, &name)),

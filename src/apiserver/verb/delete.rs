@@ -6,7 +6,7 @@ use futures::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Call, options::is_dry};
+use super::{Call, list, options::is_dry};
 use crate::apiserver::{
     answer::Answer,
     decode::{self, DecodeError},
@@ -16,7 +16,7 @@ use crate::apiserver::{
     registry::Resource,
     schema::FieldError,
     server::Server,
-    store::{CommitError, Key, Range, Stored, Write},
+    store::{CommitError, Key, Stored, Write},
 };
 
 /// What becomes of the objects that an object owns.
@@ -125,11 +125,13 @@ pub(super) async fn one(call: &Call, name: &str) -> Result<Answer, Failure> {
 pub(super) async fn collection(call: &Call) -> Result<Answer, Failure> {
     let deletion = deletion(call)?;
     let selection = call.selection()?;
-    let range = Range { namespace: call.namespace.clone(), ..Range::default() };
+    let list::Wanted { range, limit } = list::wanted(call)?;
     let page = call.server.store.list(&call.resource.id, &range);
-    let (revision, mut objects) =
-        page.map(|page| (page.revision, page.objects)).unwrap_or_default();
+    let page = page.map_err(|outrun| list::expired(&range, outrun.oldest))?;
+    let (revision, mut objects) = (page.revision, page.objects);
     objects.retain(|object| selection.matches(&call.resource, object));
+    let left = objects.len().saturating_sub(limit.unwrap_or(usize::MAX));
+    objects.truncate(limit.unwrap_or(usize::MAX));
     for some in objects.chunks(AT_ONCE) {
         let deletions =
             some.iter().map(|object| delete(&call.server, &call.resource, &object.key, &deletion));
@@ -143,6 +145,12 @@ pub(super) async fn collection(call: &Call) -> Result<Answer, Failure> {
     let items: Vec<&Arc<Stored>> = objects.iter().collect();
     let mut metadata = serde_json::Map::new();
     metadata.insert("resourceVersion".to_owned(), revision.to_string().into());
+    if let Some(last) = items.last().filter(|_| left > 0) {
+        metadata.insert("continue".to_owned(), list::continue_after(revision, last).into());
+        metadata.insert("remainingItemCount".to_owned(), left.into());
+    } else if !call.definition().builtin {
+        metadata.insert("continue".to_owned(), "".into());
+    }
     call.present_list(metadata, &items)
 }
 
@@ -302,7 +310,11 @@ fn mark(
         object::set_finalizers(object, &names);
     }
     if !object::is_deleting(object) {
-        object::set(object, "deletionTimestamp", object::time(server.now()).into());
+        let now = object::time(server.now());
+        object::set(object, "deletionTimestamp", now.as_str().into());
+        if lifecycle::protect(resource, object, &now) {
+            return true;
+        }
         if resource.is("", "Namespace") {
             object["status"]["phase"] = "Terminating".into();
         } else {

@@ -7,7 +7,7 @@ use crate::apiserver::{answer::Answer, failure::Failure};
 
 pub(super) fn get(call: &Call, name: &str, part: Part) -> Result<Answer, Failure> {
     let missing = || Failure::not_found(call.definition(), name);
-    call.asked_revision()?;
+    call.asked_revision().map_err(Failure::of_one_object)?;
     let stored = call.server.store.get(&call.key(name)).ok_or_else(missing)?;
     if part == Part::Scale {
         let object = call.resource.read(&stored);

@@ -36,14 +36,18 @@ impl Token {
             };
             Some(Token { revision, after: (namespace, name) })
         };
-        read().ok_or_else(|| Failure::bad_request("continue key is not valid: it cannot be read"))
+        read().ok_or_else(|| {
+            Failure::bad_request(
+                "invalid continue token: continue key is not valid: illegal base64 data at input byte 0",
+            )
+        })
     }
 }
 
 /// What the parameters of a list ask for.
-struct Wanted {
-    range: Range,
-    limit: Option<usize>,
+pub(super) struct Wanted {
+    pub range: Range,
+    pub limit: Option<usize>,
 }
 
 pub(super) fn list(call: &Call) -> Result<Answer, Failure> {
@@ -60,14 +64,18 @@ pub(super) fn list(call: &Call) -> Result<Answer, Failure> {
     };
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".to_owned(), revision.to_string().into());
+    if !call.definition().builtin && call.accept.form == Form::Object {
+        // Lists of custom kinds always say it.
+        metadata.insert("continue".to_owned(), "".into());
+    }
     if limit.is_some()
         && let Some(last) = items.last()
     {
-        // As kube-apiserver, count what is left only where no selector makes it expensive.
-        let left = if selection.is_empty() { selected.count() } else { selected.take(1).count() };
+        // As kube-apiserver, go on while anything is left, selected or not, and count it only where nothing is selected.
+        let place = |object: &Arc<Stored>| (object.key.namespace.clone(), object.key.name.clone());
+        let left = objects.iter().rev().take_while(|object| place(object) > place(last)).count();
         if left > 0 {
-            let after = (last.key.namespace.to_string(), last.key.name.to_string());
-            metadata.insert("continue".to_owned(), Token { revision, after }.encode().into());
+            metadata.insert("continue".to_owned(), continue_after(revision, last).into());
             if selection.is_empty() {
                 metadata.insert("remainingItemCount".to_owned(), left.into());
             }
@@ -76,18 +84,35 @@ pub(super) fn list(call: &Call) -> Result<Answer, Failure> {
     call.present_list(metadata, &items)
 }
 
+/// Where the list goes on after `last` in a page that shows `revision`.
+pub(super) fn continue_after(revision: u64, last: &Stored) -> String {
+    let after = (last.key.namespace.to_string(), last.key.name.to_string());
+    Token { revision, after }.encode()
+}
+
 /// Reads `continue`, `limit`, `resourceVersion` and `resourceVersionMatch`.
-fn wanted(call: &Call) -> Result<Wanted, Failure> {
+pub(super) fn wanted(call: &Call) -> Result<Wanted, Failure> {
     let query = &call.query;
-    let limit = query.number("limit")?.filter(|limit| *limit > 0);
-    let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let limit = query.limit()?;
     let mut range = Range { namespace: call.namespace.clone(), ..Range::default() };
     let rule = query.get("resourceVersionMatch");
+    if query.switch("sendInitialEvents").is_some() {
+        let error =
+            FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+        return Err(Failure::invalid_options("ListOptions", &[error]));
+    }
     if let Some(token) = query.get("continue") {
         if rule.is_some() {
-            return Err(forbidden_rule(
-                "resourceVersionMatch is forbidden when continue is provided",
-            ));
+            let mut errors = Vec::new();
+            if query.get("resourceVersion").is_none() {
+                errors.push("resourceVersionMatch is forbidden unless resourceVersion is provided");
+            }
+            errors.push("resourceVersionMatch is forbidden when continue is provided");
+            let errors: Vec<FieldError> = errors
+                .into_iter()
+                .map(|why| FieldError::forbidden("resourceVersionMatch", why))
+                .collect();
+            return Err(Failure::invalid_options("ListOptions", &errors));
         }
         if query.get("resourceVersion").is_some_and(|version| version != "0") {
             let why = "specifying resource version is not allowed when using continue";
@@ -109,11 +134,11 @@ fn wanted(call: &Call) -> Result<Wanted, Failure> {
         None | Some("NotOlderThan") => {}
         Some("Exact") if asked > 0 => range.revision = Some(asked),
         Some("Exact") => {
-            let why = "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"";
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
             return Err(forbidden_rule(why));
         }
         Some(other) => {
-            let supported = ["Exact", "NotOlderThan"].map(str::to_owned);
+            let supported = ["Exact", "NotOlderThan", ""].map(str::to_owned);
             let error =
                 FieldError::not_supported("resourceVersionMatch", &other.into(), &supported);
             return Err(Failure::invalid_options("ListOptions", &[error]));
@@ -127,7 +152,7 @@ pub(super) fn forbidden_rule(why: &str) -> Failure {
 }
 
 /// 410; for a list that goes on, with a token to go on from the same object in the present.
-fn expired(range: &Range, oldest: u64) -> Failure {
+pub(super) fn expired(range: &Range, oldest: u64) -> Failure {
     let Some(after) = &range.after else {
         return Failure::too_old(range.revision.unwrap_or_default(), oldest);
     };
@@ -165,12 +190,20 @@ impl Call {
                 "metadata": metadata,
                 "items": read().map(untyped).collect::<Vec<Value>>(),
             }),
-            Form::Metadata => json!({
-                "kind": "PartialObjectMetadataList",
-                "apiVersion": "meta.k8s.io/v1",
-                "metadata": metadata,
-                "items": read().map(|object| metadata_of(&object)).collect::<Vec<Value>>(),
-            }),
+            Form::Metadata => {
+                let (asked, is) = ("PartialObjectMetadata", "is a list");
+                return Err(Failure::other_form(asked, is, self.definition(), "List"));
+            }
+            Form::MetadataList => {
+                let items: Vec<Value> = read().map(|object| metadata_of(&object)).collect();
+                json!({
+                    "kind": "PartialObjectMetadataList",
+                    "apiVersion": "meta.k8s.io/v1",
+                    "metadata": metadata,
+                    // As Go writes a list that nothing was ever added to.
+                    "items": if items.is_empty() { Value::Null } else { items.into() },
+                })
+            }
             Form::Table => {
                 let objects: Vec<Value> = read().collect();
                 let rows: Vec<&Value> = objects.iter().collect();

@@ -78,7 +78,7 @@ pub(super) async fn answer(call: &Call) -> Answer {
         Ok(answer) => answer,
         Err(failure) => failure.into(),
     };
-    result.warn(call.definition().deprecation_warning.clone())
+    result.warn_first(call.definition().deprecation_warning.clone())
 }
 
 async fn dispatch(call: &Call) -> Result<Answer, Failure> {

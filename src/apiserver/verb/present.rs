@@ -32,6 +32,10 @@ impl Call {
         Ok(match self.accept.form {
             Form::Object => Answer::value(code, object, text),
             Form::Metadata => Answer::value(code, &metadata_of(object), text),
+            Form::MetadataList => {
+                let (asked, is) = ("PartialObjectMetadataList", "is not a list");
+                return Err(Failure::other_form(asked, is, self.definition(), ""));
+            }
             Form::Table => {
                 let include = self.include_object()?;
                 Answer::value(code, &self.table(&[object], &Value::Null, include), text)
@@ -43,7 +47,10 @@ impl Call {
     pub(super) fn include_object(&self) -> Result<IncludeObject, Failure> {
         let word = self.query.get("includeObject").unwrap_or_default();
         IncludeObject::parse(word).ok_or_else(|| {
-            Failure::bad_request(format!("unrecognized includeObject value: \"{word}\""))
+            Failure::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: \"{word}\": must be \
+                 'Metadata', 'Object', 'None', or empty"
+            ))
         })
     }
 

@@ -38,7 +38,12 @@ impl Call {
                 continue;
             }
             let why = format!("field label not supported: {path}");
-            return Err(Failure::bad_request(if definition.builtin {
+            let is_plain = definition.builtin && definition.selectable_fields.is_empty();
+            return Err(Failure::bad_request(if is_plain {
+                format!(
+                    "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                )
+            } else if definition.builtin {
                 let resource = Resource::group_version_resource(definition);
                 format!(
                     "Unable to find \"{resource}\" that match label selector \"{label_text}\", field selector \

@@ -106,7 +106,8 @@ impl Call {
             object::set(&mut last, "resourceVersion", stored.revision.to_string().into());
             last
         });
-        let object = self.resource.to_stored(new);
+        // Watches see it as it was, but for its version.
+        let object = if delete { stored.value() } else { self.resource.to_stored(new) };
         let write = Write {
             key: key.clone(),
             from: Some(stored.revision),

@@ -1,6 +1,12 @@
 //! GET of a collection with `watch`: what happens, as it happens.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::stream;
@@ -16,6 +22,7 @@ use crate::apiserver::{
     failure::Failure,
     object,
     registry::Resource,
+    schema::FieldError,
     server::Server,
     store::{Change, Event, Outrun, Range, Stored},
 };
@@ -40,6 +47,8 @@ struct Watcher {
     bookmarks: bool,
     /// What is there at the start, if it is wanted.
     initial: Option<Vec<Arc<Stored>>>,
+    /// Whether the columns of a table have been told; later rows come without them.
+    told_columns: AtomicBool,
     /// Whether the end of the initial events is told.
     tells_end: bool,
     /// Everything up to this revision has been told.
@@ -59,8 +68,11 @@ pub(super) fn watch(call: &Call) -> Result<Answer, Failure> {
     check_initial(call, initial, bookmarks)?;
     let from = match query.get("resourceVersion").unwrap_or("0") {
         "0" => None,
-        text => Some(text.parse::<u64>().map_err(|_| Failure::invalid_revision(text))?),
+        text => {
+            Some(text.parse::<u64>().map_err(|_| Failure::invalid_revision(text).of_one_object())?)
+        }
     };
+    query.limit()?;
     let (server, resource) = (Arc::clone(&call.server), Arc::clone(&call.resource));
     // The bell also makes the resource's history known, so that nothing is missed from here on.
     let bell = server.store.bell(&resource.id);
@@ -88,6 +100,7 @@ pub(super) fn watch(call: &Call) -> Result<Answer, Failure> {
         include,
         bookmarks,
         initial: state,
+        told_columns: AtomicBool::new(false),
         tells_end: initial == Some(true),
         position,
         bell,
@@ -109,12 +122,18 @@ fn check_initial(call: &Call, initial: Option<bool>, bookmarks: bool) -> Result<
         (None, Some(_)) => Err(forbidden_rule(
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         )),
-        (Some(_), rule) if rule != Some("NotOlderThan") => Err(forbidden_rule(
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        )),
+        (Some(_), rule) if rule != Some("NotOlderThan") => {
+            let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            let mut errors = vec![FieldError::forbidden("resourceVersionMatch", why)];
+            let supported = ["NotOlderThan".to_owned()];
+            errors.extend(rule.map(|rule| {
+                FieldError::not_supported("resourceVersionMatch", &rule.into(), &supported)
+            }));
+            Err(Failure::invalid_options("ListOptions", &errors))
+        }
         (Some(true), _) if !bookmarks => {
             let why = "sendInitialEvents is forbidden for watch unless allowWatchBookmarks is set";
-            let error = crate::apiserver::schema::FieldError::forbidden("sendInitialEvents", why);
+            let error = FieldError::forbidden("sendInitialEvents", why);
             Err(Failure::invalid_options("ListOptions", &[error]))
         }
         _ => Ok(()),
@@ -232,10 +251,15 @@ impl Watcher {
         let now = self.server.now();
         let text = match self.accept.form {
             Form::Object => object.to_string(),
-            Form::Metadata => metadata_of(object).to_string(),
+            Form::Metadata | Form::MetadataList => metadata_of(object).to_string(),
             Form::Table => {
-                table::render(&self.resource.definition, &[object], &Value::Null, self.include, now)
-                    .to_string()
+                let definition = &self.resource.definition;
+                let mut table =
+                    table::render(definition, &[object], &Value::Null, self.include, now);
+                if self.told_columns.swap(true, Ordering::Relaxed) {
+                    table["columnDefinitions"] = Value::Null;
+                }
+                table.to_string()
             }
         };
         write_event(piece, change, text.as_bytes());
@@ -245,7 +269,9 @@ impl Watcher {
     fn bookmark(&self, ends_initial: bool) -> Vec<u8> {
         let definition = &self.resource.definition;
         let (kind, api_version) = match self.accept.form {
-            Form::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
+            Form::Metadata | Form::MetadataList => {
+                ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned())
+            }
             _ => (definition.kind.as_str(), definition.api_version()),
         };
         let mut metadata =

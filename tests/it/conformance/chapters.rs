@@ -1,6 +1,6 @@
 //! The cases of each chapter, played on both servers.
 
-use std::{path::PathBuf, sync::LazyLock};
+use std::{collections::BTreeSet, path::PathBuf, sync::LazyLock};
 
 use futures::{StreamExt as _, future::join, stream};
 use tokio::sync::OnceCell;
@@ -91,8 +91,27 @@ async fn check(name: &str) {
     );
 }
 
+/// The page that tells users.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/embedded-hub.md");
+
+#[test]
+fn known_differences_are_documented() {
+    let cases =
+        CHAPTERS.iter().flat_map(|chapter| script::read(&folder().join(format!("{chapter}.txt"))));
+    let known: BTreeSet<String> = cases.filter_map(|case| case.known).collect();
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let list = page.split_once("## Known differences").expect("the page has the list").1;
+    let list = list.split("\n## ").next().unwrap_or_default();
+    let documented: BTreeSet<String> =
+        list.lines().filter_map(|line| line.strip_prefix("- ")).map(str::to_owned).collect();
+    assert_eq!(documented, known, "the list of {PAGE} is that of the cases");
+}
+
 macro_rules! chapters {
     ($($chapter:ident)*) => {
+        /// Every chapter's name.
+        const CHAPTERS: &[&str] = &[$(stringify!($chapter)),*];
+
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $chapter() {
@@ -102,4 +121,4 @@ macro_rules! chapters {
     };
 }
 
-chapters! { objects strict patches apply }
+chapters! { objects strict patches apply schemas lists watches deletion discovery kinds }

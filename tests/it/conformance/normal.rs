@@ -11,6 +11,8 @@ static UUID: LazyLock<Regex> = LazyLock::new(|| {
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(\d{4})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
 static STORAGE_KEY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"Key: /\S+,").unwrap());
+static CURRENT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(current: |ResourceVersion in record \()\d+").unwrap());
 static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d+s$").unwrap());
 
 /// What one case saw of one server. Each uid and version gets a number when it is first seen, so that the same one is
@@ -52,6 +54,9 @@ impl Seen {
                 }
             }
         }
+        if value.get("kind").and_then(Value::as_str) == Some("APIResourceList") {
+            settle_resources(&mut value);
+        }
         if value.get("kind").and_then(Value::as_str) == Some("Status") {
             settle_causes(&mut value);
         }
@@ -91,7 +96,7 @@ impl Seen {
             };
             metadata.insert("resourceVersion".to_owned(), known.into());
         }
-        if let Some(Value::String(_)) = metadata.get("continue") {
+        if metadata.get("continue").is_some_and(|token| token != "") {
             metadata.insert("continue".to_owned(), "<continue>".into());
         }
         self.value(Value::Object(metadata))
@@ -123,6 +128,7 @@ impl Seen {
         for (name, known) in &self.generated {
             text = text.replace(name.as_str(), known);
         }
+        let text = CURRENT.replace_all(&text, "$1<some>");
         let text = STORAGE_KEY.replace_all(&text, "Key: <key>,");
         let uids = &mut self.uids;
         let text = UUID.replace_all(&text, |found: &Captures<'_>| {
@@ -136,6 +142,18 @@ impl Seen {
             false => found[0].to_owned(),
         })
         .into_owned()
+    }
+}
+
+/// The order of resources and verbs means nothing, and hashes of storage are a server's own.
+fn settle_resources(list: &mut Value) {
+    let Some(resources) = list.get_mut("resources").and_then(Value::as_array_mut) else { return };
+    resources.sort_by_cached_key(|resource| resource["name"].to_string());
+    for resource in resources.iter_mut().filter_map(Value::as_object_mut) {
+        resource.remove("storageVersionHash");
+        if let Some(verbs) = resource.get_mut("verbs").and_then(Value::as_array_mut) {
+            verbs.sort_by_cached_key(Value::to_string);
+        }
     }
 }
 

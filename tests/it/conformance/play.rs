@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How long events and conditions are waited for. The garbage collector takes its time to know a new kind.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Between two questions of `until`.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -41,8 +41,11 @@ pub async fn play(case: &Case, target: &Target) -> Story {
     for step in &case.steps {
         let mut answer = player.step(&step.act, step.label.as_deref()).await;
         for pointer in &case.ignored {
-            if let Some(found) = answer.pointer_mut(&format!("/body{pointer}")) {
-                *found = "<ignored>".into();
+            // Whether it is there at all is not compared either.
+            let (above, name) = pointer.rsplit_once('/').unwrap_or_default();
+            let above = answer.pointer_mut(&format!("/body{above}"));
+            if let Some(above) = above.and_then(Value::as_object_mut) {
+                above.insert(name.to_owned(), "<ignored>".into());
             }
         }
         story.push(answer);
@@ -60,7 +63,12 @@ pub fn report(case: &Case, real: &Story, embedded: &Story) -> Option<String> {
         } else {
             let brief = |answer: &Value| {
                 let message = &answer["body"]["message"];
-                json!([answer["code"], if message.is_null() { &answer["body"] } else { message }])
+                let causes = &answer["body"]["details"]["causes"];
+                json!([
+                    answer["code"],
+                    if message.is_null() { &answer["body"] } else { message },
+                    causes
+                ])
             };
             differences("", &brief(real), &brief(embedded), &mut found);
         }

@@ -65,7 +65,9 @@ impl Target {
     pub async fn ask(&self, sent: Sent) -> (u16, BTreeMap<String, Vec<String>>, Vec<u8>) {
         let mut answer = self.send(sent).await;
         let mut bytes = Vec::new();
-        while let Some(piece) = answer.pieces.next().await {
+        // What does not end is a watch that was not expected.
+        let end = tokio::time::Instant::now() + Duration::from_secs(10);
+        while let Ok(Some(piece)) = tokio::time::timeout_at(end, answer.pieces.next()).await {
             bytes.extend_from_slice(&piece);
         }
         (answer.code, answer.headers, bytes)
