@@ -212,7 +212,7 @@ const STEPS: &[Step] = &[
     ("annotate configmap cm -n shop a=b", true, &["configmap/cm annotated"]),
     ("get configmap -A -l a=b", true, &["shop        cm"]),
     ("get configmap -n shop --field-selector metadata.name=cm -o name", true, &["configmap/cm"]),
-    ("get configmap -n shop --field-selector data.x=1", false, &["field label not supported"]),
+    ("get configmap -n shop --field-selector data.x=1", false, &["is not a known field selector"]),
     ("edit configmap cm -n shop", true, &["configmap/cm edited"]),
     ("get configmap cm -n shop -o jsonpath={.data.l}", true, &["edited"]),
     (

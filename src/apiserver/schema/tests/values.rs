@@ -18,11 +18,6 @@ fn validation_speaks_like_kube_apiserver() {
             r#"spec.x: Invalid value: "integer": spec.x in body must be of type string: "integer""#,
         ),
         (
-            json!({"type": "integer"}),
-            json!(1.5),
-            r#"spec.x: Invalid value: "number": spec.x in body must be of type integer: "number""#,
-        ),
-        (
             json!({"x-kubernetes-int-or-string": true}),
             json!(true),
             r#"spec.x: Invalid value: "boolean": spec.x in body must be of type integer,string: "boolean""#,
@@ -133,6 +128,14 @@ fn validation_speaks_like_kube_apiserver() {
         let found = errors(&fields(json!({"x": schema})), json!({"x": value}));
         assert_eq!(found, [expected], "{schema}");
     }
+    let found = errors(&fields(json!({"x": {"type": "integer"}})), json!({"x": 1.5}));
+    assert_eq!(
+        found,
+        [
+            r#"<nil>: Invalid value: "": Checked value must be of type integer (default format) in spec.x"#,
+            r#"spec.x: Invalid value: "number": spec.x in body must be of type integer: "number""#,
+        ]
+    );
 }
 
 #[test]
