@@ -744,3 +744,197 @@ fn is_capture(run: &Run, wanted: &Wanted) -> bool {
 fn shown(path: &str) -> &str {
     if path.is_empty() { "the repository" } else { path }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        manifest::Limits,
+        model::ObjectName,
+        placement::{select::Selection, snapshot::pieces},
+        release::{bind::applied, ledger::RELEASE},
+        render::{File, Parsed, Repository, wanted},
+    };
+
+    const COMMIT: &str = "3f2a91c0d5e6f708192a3b4c5d6e7f8091a2b3c4";
+    const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+    /// A Rollout whose objects are applied, with these lines in its spec.
+    fn web(spec: &str) -> Seen {
+        let rollout = format!(
+            "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: web}}\nspec:\n  manifests: ./manifests\n  placementName: web\n  strategyName: slow\n{spec}"
+        );
+        let files = [
+            ("apps/web/manifests/ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n"),
+            ("apps/web/placement.yaml", "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterResourcePlacement\nmetadata: {name: web}\nspec:\n  resourceSelectors: [{group: '', version: v1, kind: Namespace, name: web}]\n  strategy: {type: External}\n"),
+            ("apps/web/rollout.yaml", rollout.as_str()),
+            ("strategies/slow.yaml", "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterStagedUpdateStrategy\nmetadata: {name: slow}\nspec: {stages: [{name: all, labelSelector: {}}]}\n"),
+        ]
+        .map(|(path, text)| File { path: path.into(), bytes: text.as_bytes().into() });
+        let limits = Limits::default();
+        let survey = wanted(&Repository::of("", files.to_vec(), &limits, |file| {
+            Arc::new(Parsed::of(file, &limits))
+        }));
+        let name = ObjectName { namespace: String::new(), name: "web".into() };
+        let tip = Tip {
+            repository: "https://git.example/web".into(),
+            reference: "refs/heads/main".into(),
+            folder: None,
+            commit: COMMIT.parse().unwrap(),
+            content_commit: COMMIT.parse().unwrap(),
+            news: News::None,
+            wanted: survey.rollouts[&name].clone(),
+            path: Some("apps/web/rollout.yaml".into()),
+            object: None,
+            trouble: None,
+        };
+        let mut seen = Seen {
+            name,
+            namespace: "tidegate-system".into(),
+            rollout: None,
+            git: Git::Tip(Box::new(tip)),
+            applied: None,
+            placement: None,
+            strategy: None,
+            policy_snapshots: Vec::new(),
+            snapshots: Vec::new(),
+            bindings: Vec::new(),
+            runs: Vec::new(),
+            requests: BTreeMap::new(),
+            members: BTreeMap::new(),
+            patience: SignedDuration::from_mins(1),
+        };
+        let first = pass(&seen).orders;
+        let [Order::WriteRollout(object)] = first.as_slice() else { panic!("{first:?}") };
+        seen.rollout = Some(Arc::new(serde_json::from_value(object.clone()).unwrap()));
+        let second = pass(&seen).orders;
+        if let [Order::Apply(apply)] = second.as_slice() {
+            let content = Content {
+                objects: vec![applied(apply.content[0].0.clone(), apply.content[0].0.clone())],
+                namespaces: Vec::new(),
+            };
+            seen.applied = Some((apply.key.clone(), ApplyOutcome::Done(content)));
+        }
+        seen
+    }
+
+    /// The snapshot of index 0: of the commit's content, or with a label that the commit does not have.
+    fn snapshot(mut seen: Seen, same: bool) -> Seen {
+        let Some((_, ApplyOutcome::Done(content))) = &seen.applied else { panic!("not applied") };
+        let mut object = content.objects[0].stored.clone();
+        if !same {
+            object["metadata"]["labels"]["by"] = "hand".into();
+        }
+        let placement = json!({"apiVersion": "placement.kubernetes-fleet.io/v1beta1",
+            "kind": "ClusterResourcePlacement", "metadata": {"name": "web", "uid": "u"},
+            "spec": {"resourceSelectors": []}});
+        let placement: crate::api::Placement = serde_json::from_value(placement).unwrap();
+        let pieces = pieces(&placement, "0".parse().unwrap(), &Selection::of(vec![object]));
+        seen.snapshots = pieces.into_iter().map(Arc::new).collect();
+        seen
+    }
+
+    fn digest(seen: &Seen) -> String {
+        let Git::Tip(tip) = &seen.git else { panic!("no tip") };
+        tip.wanted.as_ref().unwrap().digest.to_string()
+    }
+
+    fn run(
+        mut seen: Seen,
+        content: &str,
+        state: &str,
+        more: Value,
+        index: &str,
+        status: Value,
+    ) -> Seen {
+        let mut annotations = json!({meta::ROLLOUT: "web", meta::COMMIT: COMMIT,
+            meta::CONTENT_DIGEST: content, RELEASE: "1"});
+        annotations.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let run = json!({"apiVersion": "placement.kubernetes-fleet.io/v1beta1", "kind": "ClusterStagedUpdateRun",
+            "metadata": {"name": "r", "uid": "u", "annotations": annotations},
+            "spec": {"placementName": "web", "stagedRolloutStrategyName": "slow", "state": state,
+                "resourceSnapshotIndex": index}, "status": status});
+        seen.runs = vec![Arc::new(serde_json::from_value(run).unwrap())];
+        seen
+    }
+
+    fn pass(seen: &Seen) -> Pass {
+        decide(seen, "2026-01-01T00:00:00Z".parse().unwrap())
+    }
+
+    /// The orders in short, and the word of the Ready condition.
+    fn told(seen: &Seen) -> (String, String) {
+        let pass = pass(seen);
+        let orders: Vec<String> = pass
+            .orders
+            .iter()
+            .map(|order| match order {
+                Order::SetRunState { run, state, stopped_by } => {
+                    format!("{run} {state} {}", stopped_by.unwrap_or("-"))
+                }
+                Order::DeleteRun { run, .. } => format!("{run} deleted"),
+                Order::CreateRun(_) => "run made".into(),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        let ready = condition::find(&pass.status.conditions, crate::api::rollout::READY).unwrap();
+        (orders.join(", "), ready.reason.clone())
+    }
+
+    #[test]
+    fn an_older_run_ends_first() {
+        for (spec, state, orders, word) in [
+            ("", STATE_RUN, "r Stop superseded", reason::SUPERSEDING),
+            ("", STATE_INITIALIZE, "r deleted", reason::SUPERSEDING),
+            ("  whenSuperseded: Queue\n", STATE_RUN, "", reason::QUEUED),
+            ("  whenSuperseded: Queue\n", STATE_INITIALIZE, "r deleted", reason::SUPERSEDING),
+        ] {
+            let seen = run(snapshot(web(spec), true), OTHER, state, json!({}), "0", json!({}));
+            assert_eq!(told(&seen), (orders.into(), word.into()), "{spec}{state}");
+        }
+    }
+
+    #[test]
+    fn the_run_of_the_same_content_is_started_once_and_only_when_automatic() {
+        for (spec, state, orders) in [
+            ("", STATE_INITIALIZE, "r Run -"),
+            ("", STATE_RUN, ""),
+            ("  start: Manual\n", STATE_INITIALIZE, ""),
+        ] {
+            let seen = snapshot(web(spec), true);
+            let own = digest(&seen);
+            let seen = run(seen, &own, state, json!({}), "0", json!({}));
+            assert_eq!(told(&seen).0, orders, "{spec}{state}");
+        }
+    }
+
+    #[test]
+    fn content_that_no_snapshot_holds_is_never_run() {
+        let word = reason::WAITING_FOR_SNAPSHOT;
+        assert_eq!(told(&web("")), (String::new(), word.into()));
+        assert_eq!(told(&snapshot(web(""), false)), (String::new(), word.into()));
+        let captured = json!({"resourceSnapshotIndexUsed": "0", "conditions": [{"type": INITIALIZED,
+            "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+        for (status, orders, word) in
+            [(json!({}), "", word), (captured, "r deleted", reason::CONTENT_DIFFERS)]
+        {
+            let seen = snapshot(web(""), false);
+            let own = digest(&seen);
+            let seen = run(seen, &own, STATE_INITIALIZE, json!({}), "", status);
+            assert_eq!(told(&seen), (orders.into(), word.into()));
+        }
+    }
+
+    #[test]
+    fn a_suspended_rollout_stops_its_run_and_resumes_it_afterwards() {
+        let seen = run(web("  suspend: true\n"), OTHER, STATE_RUN, json!({}), "0", json!({}));
+        assert_eq!(told(&seen), ("r Stop suspend".into(), reason::SUSPENDED.into()));
+        let by = |by: &str| json!({ STOPPED_BY: by });
+        let seen = run(web(""), OTHER, STATE_STOP, by(STOPPED_SUSPEND), "0", json!({}));
+        assert_eq!(told(&seen), ("r Run -".into(), reason::ROLLING_OUT.into()));
+    }
+}
