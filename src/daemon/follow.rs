@@ -14,8 +14,7 @@ use super::{
     source::Source,
 };
 use crate::{
-    git::watch::Watch,
-    git::{GitError, Poll, Remote},
+    git::{GitError, Poll, Relation, Remote, watch::Watch},
     manifest::Limits,
     model::{CommitId, Hint as _, ObjectName},
     render::repository::is_never_content,
@@ -155,12 +154,12 @@ impl Followed {
         let approvals = |checkout: &Checkout| {
             checkout.repository.approvals().map(|m| m.object.clone()).collect::<Vec<_>>()
         };
-        // Rewritten history concerns all, whatever the files say.
-        let linear = matches!(
-            self.source.repository.relation(&before.tip, &after.tip),
-            Ok(crate::git::Relation::Ahead(_))
-        );
-        if any_policy || !linear || approvals(before) != approvals(after) {
+        // Rewritten history concerns all, whatever the files say; so do approvals in messages.
+        let quiet = match self.source.repository.relation(&before.tip, &after.tip) {
+            Ok(Relation::Ahead(commits)) => !history::any_trailer(&self.source, &commits),
+            _ => false,
+        };
+        if any_policy || !quiet || approvals(before) != approvals(after) {
             return None;
         }
         let (old, new) = (&before.survey.rollouts, &after.survey.rollouts);

@@ -11,8 +11,11 @@ use crate::{
     model::CommitId,
     render::repository::{Purpose, is_read},
     sync::{CommitNews, Policy, news::Addressed, read_news},
-    trust::AllowedSigners,
+    trust::{AllowedSigners, trailer::is_approval},
 };
+
+/// Of more new commits than this, the messages are not looked at to save the Rollouts a look.
+const COMMITS_LOOKED_AT: usize = 100;
 
 /// What the commits after an accepted one bring, for all Rollouts.
 #[derive(Clone, Debug)]
@@ -69,6 +72,15 @@ pub(super) fn range(
     Ok(Range::Commits { found, policy_commit: policy.commit })
 }
 
+/// Returns whether any of these commits approves or rejects by a trailer, or may do so: they are too many to look.
+pub(super) fn any_trailer(source: &Source, commits: &[CommitId]) -> bool {
+    commits.len() > COMMITS_LOOKED_AT
+        || commits.iter().any(|id| {
+            let commit = source.repository.commit(id);
+            commit.map_or(true, |commit| commit.trailers.iter().any(|(key, _)| is_approval(key)))
+        })
+}
+
 /// Reads the policy in force.
 fn policy(source: &Source, commit: Option<&CommitId>) -> Result<Policy, GitError> {
     let Some(commit) = commit else {
@@ -105,6 +117,8 @@ fn brings(source: &Source, id: &CommitId, limits: &Limits) -> Result<Option<Comm
         id: id.clone(),
         evidence: commit.evidence,
         approvals: Vec::new(),
+        trailers: commit.trailers.into_iter().filter(|(key, _)| is_approval(key)).collect(),
+        is_empty: changed.is_empty(),
         policy: None,
     };
     if changed.contains(Source::policy_path()) {
@@ -127,5 +141,6 @@ fn brings(source: &Source, id: &CommitId, limits: &Limits) -> Result<Option<Comm
             }
         }
     }
-    Ok((!news.approvals.is_empty() || news.policy.is_some()).then_some(news))
+    let brings = !news.approvals.is_empty() || !news.trailers.is_empty() || news.policy.is_some();
+    Ok(brings.then_some(news))
 }

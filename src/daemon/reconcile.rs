@@ -153,19 +153,21 @@ impl Daemon {
             Git::Tip(tip) => tip.wanted.as_ref().ok(),
             Git::Unread(_) => None,
         };
-        let (placement, strategy) = match (wanted, &rollout) {
-            (Some(wanted), _) => {
-                (wanted.intent.placement.clone(), wanted.strategy_name().to_owned())
-            }
+        let (placement, strategies) = match (wanted, &rollout) {
+            (Some(wanted), _) => (
+                wanted.intent.placement.clone(),
+                vec![wanted.strategy_name().to_owned(), wanted.rollback_strategy_name().to_owned()],
+            ),
             (None, Some(rollout)) => (
                 rollout.spec.placement_name.clone(),
-                rollout.spec.strategy_name.clone().unwrap_or_else(|| name.name.clone()),
+                vec![rollout.spec.strategy_name.clone().unwrap_or_else(|| name.name.clone())],
             ),
-            (None, None) => (String::new(), String::new()),
+            (None, None) => (String::new(), Vec::new()),
         };
         let placement = Key::new(scope.clone(), placement);
-        let strategy = Key::new(scope, strategy);
-        self.world.looks_at(name, placement.clone(), strategy.clone());
+        let strategies: Vec<Key> =
+            strategies.into_iter().map(|strategy| Key::new(scope.clone(), strategy)).collect();
+        self.world.looks_at(name, placement.clone(), &strategies);
         let runs = self.world.runs.of(&placement);
         let requests = runs
             .iter()
@@ -183,7 +185,10 @@ impl Daemon {
             git,
             applied: self.applied(name, now),
             placement: self.world.placements.get(&placement),
-            strategy: self.world.strategies.get(&strategy),
+            strategies: strategies
+                .iter()
+                .filter_map(|strategy| self.world.strategies.get(strategy))
+                .collect(),
             policy_snapshots: self.world.policies.of(&placement),
             snapshots: self.world.snapshots.of(&placement),
             bindings: self.world.bindings.of(&placement),

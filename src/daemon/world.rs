@@ -82,9 +82,11 @@ impl World {
     }
 
     /// Notes what a Rollout looks at, so that a change there wakes it.
-    pub(super) fn looks_at(&self, name: &ObjectName, placement: Key, strategy: Key) {
+    pub(super) fn looks_at(&self, name: &ObjectName, placement: Key, strategies: &[Key]) {
         lock(&self.drives).entry(placement).or_default().insert(name.clone());
-        lock(&self.follows).entry(strategy).or_default().insert(name.clone());
+        for strategy in strategies {
+            lock(&self.follows).entry(strategy.clone()).or_default().insert(name.clone());
+        }
         lock(&self.everybody).insert(name.clone());
     }
 

@@ -294,7 +294,7 @@ impl Reader {
     fn deadline(&mut self, spec: &Map<String, Value>) -> Option<GoDuration> {
         let value = spec.get("failure")?.get("progressDeadline")?;
         match value.as_str().unwrap_or_default().parse::<GoDuration>() {
-            Ok(deadline) if deadline.is_positive() => Some(deadline),
+            Ok(deadline) if deadline.is_positive() => Some(deadline).filter(|_| !waits(spec)),
             Ok(_) => {
                 self.problem("/spec/failure/progressDeadline", "expected more than nothing");
                 None
@@ -323,7 +323,7 @@ impl Reader {
         if count.is_none() {
             self.problem("/spec/failure/maxStuckClusters", "expected a number, 0 or more");
         }
-        if map.get("action").and_then(Value::as_str) == Some("Wait") { None } else { count }
+        count.filter(|_| !waits(spec))
     }
 
     fn history(&mut self, spec: &Map<String, Value>) -> usize {
@@ -339,6 +339,11 @@ impl Reader {
             },
         }
     }
+}
+
+/// Returns whether the failure policy is to wait, whatever happens: then it has no limits.
+fn waits(spec: &Map<String, Value>) -> bool {
+    spec.get("failure").is_some_and(|failure| failure["action"] == "Wait")
 }
 
 /// Returns the known field that a misspelt one is nearest to, if it is near.
@@ -413,6 +418,17 @@ mod tests {
         assert!(matches!(&intent.strategy, StrategyChoice::Inline(s) if s.stages.len() == 1));
         assert_eq!((intent.start, intent.history, intent.suspend), (Start::Manual, 3, true));
         assert_eq!(intent.max_stuck_clusters, Some(0));
+        assert!(intent.progress_deadline.is_some());
+    }
+
+    #[test]
+    fn who_waits_has_no_limits() {
+        let intent = read(json!({
+            "manifests": "m", "placementName": "p", "strategyName": "s",
+            "failure": {"progressDeadline": "10m", "maxStuckClusters": 0, "action": "Wait"},
+        }))
+        .unwrap();
+        assert_eq!((intent.progress_deadline, intent.max_stuck_clusters), (None, None));
     }
 
     #[test]

@@ -28,11 +28,11 @@ pub fn rollout(wanted: &Wanted, namespace: &str) -> Value {
     object
 }
 
-/// Returns the strategy as it is applied.
-pub fn strategy(wanted: &Wanted) -> Option<Value> {
-    let mut object = canonical(&wanted.strategy.as_ref()?.object);
+/// Returns one of the Rollout's strategies as it is applied.
+pub fn strategy(wanted: &Wanted, manifest: &Manifest) -> Value {
+    let mut object = canonical(&manifest.object);
     annotate(&mut object, meta::ROLLOUT, &wanted.name.to_string());
-    Some(object)
+    object
 }
 
 /// Returns the placement as it is applied, last of all: its content digest tells the engine that the content is
@@ -59,6 +59,8 @@ pub struct RunFor<'a> {
     pub commit: &'a CommitId,
     /// Digest of that content.
     pub digest: &'a Digest,
+    /// Name of the strategy.
+    pub strategy: &'a str,
     /// The index that was proved to hold it; nothing to have the content captured, and proved afterwards.
     pub index: Option<SnapshotIndex>,
     /// Fleet's hash of it.
@@ -76,7 +78,7 @@ pub fn run(wanted: &Wanted, of: &RunFor<'_>) -> Value {
     };
     let mut spec = json!({
         "placementName": wanted.intent.placement,
-        "stagedRolloutStrategyName": wanted.strategy_name(),
+        "stagedRolloutStrategyName": of.strategy,
         "state": state,
     });
     if let Some(index) = of.index {

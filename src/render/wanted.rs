@@ -32,6 +32,8 @@ pub struct Wanted {
     pub digest: Digest,
     /// The strategy, if the repository has it; the Rollout's own, if it brings stages.
     pub strategy: Option<Manifest>,
+    /// The strategy of rollbacks, if there is another one for them and the repository has it.
+    pub rollback_strategy: Option<Manifest>,
     /// The placement, if the repository has it.
     pub placement: Option<Manifest>,
 }
@@ -45,9 +47,19 @@ impl Wanted {
         }
     }
 
-    /// Returns everything that is applied: content, strategy, placement.
+    /// Returns the name of the strategy for content that was everywhere before.
+    pub fn rollback_strategy_name(&self) -> &str {
+        self.intent.rollback_strategy.as_deref().unwrap_or_else(|| self.strategy_name())
+    }
+
+    /// Returns the strategies that are applied.
+    pub fn strategies(&self) -> impl Iterator<Item = &Manifest> {
+        self.strategy.iter().chain(&self.rollback_strategy)
+    }
+
+    /// Returns everything that is applied: content, strategies, placement.
     pub fn objects(&self) -> impl Iterator<Item = &Manifest> {
-        self.content.iter().chain(&self.strategy).chain(&self.placement)
+        self.content.iter().chain(self.strategies()).chain(&self.placement)
     }
 }
 
@@ -241,6 +253,7 @@ impl Parts<'_> {
         let mut content = self.content(faults);
         apply_order(&mut content);
         let strategy = self.strategy(&scope, unreadable, faults);
+        let rollback_strategy = self.rollback_strategy(&scope, unreadable, faults);
         let placement = self.placement(&scope, unreadable, faults);
         if content.is_empty() {
             return None;
@@ -253,6 +266,7 @@ impl Parts<'_> {
             digest: digest(&content),
             content,
             strategy,
+            rollback_strategy,
             placement,
             scope,
         })
@@ -333,16 +347,10 @@ impl Parts<'_> {
         unreadable: &[Fault],
         faults: &mut Vec<Fault>,
     ) -> Option<Manifest> {
-        let kind = kind::strategy(scope);
-        let key = |name: &str| ObjectKey {
-            group: kind.group.to_owned(),
-            kind: kind.name.to_owned(),
-            namespace: self.head.name.namespace.clone(),
-            name: name.to_owned(),
-        };
         match &self.intent.strategy {
             StrategyChoice::Inline(spec) => {
-                let key = key(&self.head.name.name);
+                let kind = kind::strategy(scope);
+                let key = self.strategy_key(scope, &self.head.name.name);
                 if let Some((other, _)) = self.catalog.strategies.get(&key).and_then(|l| l.first())
                 {
                     let detail =
@@ -359,26 +367,57 @@ impl Parts<'_> {
                 Some(Manifest { key, object, ..self.head.manifest.clone() })
             }
             StrategyChoice::Named(name) => {
-                let key = key(name);
-                let (found, file) = self.only(
-                    &key,
-                    &self.catalog.strategies,
-                    "/spec/strategyName",
-                    unreadable,
-                    faults,
-                )?;
-                match serde_json::from_value::<StrategySpec>(found.object["spec"].clone()) {
-                    Ok(spec) => faults.extend(
-                        check::strategy(&spec, "/spec/stages")
-                            .into_iter()
-                            .map(|problem| problem.in_file(found, &file.bytes)),
-                    ),
-                    Err(error) => faults
-                        .push(Problem::new("/spec", error.to_string()).in_file(found, &file.bytes)),
-                }
-                Some(found.clone())
+                let key = self.strategy_key(scope, name);
+                self.named_strategy(&key, "/spec/strategyName", unreadable, faults)
             }
         }
+    }
+
+    fn rollback_strategy(
+        &self,
+        scope: &Scope,
+        unreadable: &[Fault],
+        faults: &mut Vec<Fault>,
+    ) -> Option<Manifest> {
+        let name = self.intent.rollback_strategy.as_ref()?;
+        // Applied once, under whichever name it stands first.
+        if matches!(&self.intent.strategy, StrategyChoice::Named(usual) if usual == name) {
+            return None;
+        }
+        let key = self.strategy_key(scope, name);
+        self.named_strategy(&key, "/spec/rollback/strategyName", unreadable, faults)
+    }
+
+    fn strategy_key(&self, scope: &Scope, name: &str) -> ObjectKey {
+        let kind = kind::strategy(scope);
+        ObjectKey {
+            group: kind.group.to_owned(),
+            kind: kind.name.to_owned(),
+            namespace: self.head.name.namespace.clone(),
+            name: name.to_owned(),
+        }
+    }
+
+    fn named_strategy(
+        &self,
+        key: &ObjectKey,
+        pointer: &'static str,
+        unreadable: &[Fault],
+        faults: &mut Vec<Fault>,
+    ) -> Option<Manifest> {
+        let (found, file) =
+            self.only(key, &self.catalog.strategies, pointer, unreadable, faults)?;
+        match serde_json::from_value::<StrategySpec>(found.object["spec"].clone()) {
+            Ok(spec) => faults.extend(
+                check::strategy(&spec, "/spec/stages")
+                    .into_iter()
+                    .map(|problem| problem.in_file(found, &file.bytes)),
+            ),
+            Err(error) => {
+                faults.push(Problem::new("/spec", error.to_string()).in_file(found, &file.bytes));
+            }
+        }
+        Some(found.clone())
     }
 
     fn placement(
@@ -490,7 +529,7 @@ fn ignored(repository: &Repository, heads: &[Head<'_>], survey: &mut Survey) {
         .rollouts
         .values()
         .flatten()
-        .flat_map(|wanted| wanted.strategy.iter().chain(&wanted.placement))
+        .flat_map(|wanted| wanted.strategies().chain(&wanted.placement))
         .map(|manifest| &manifest.key)
         .collect();
     let mut notes = Vec::new();

@@ -309,9 +309,9 @@ impl Desk<'_> {
             key: String::new(),
             content: wanted.content.iter().map(|m| (object::content(m), place(m))).collect(),
             prune,
-            last: object::strategy(wanted)
-                .zip(wanted.strategy.as_ref().map(place))
-                .into_iter()
+            last: wanted
+                .strategies()
+                .map(|strategy| (object::strategy(wanted, strategy), place(strategy)))
                 .chain(
                     object::placement(wanted, &tip.content_commit)
                         .zip(wanted.placement.as_ref().map(place)),
@@ -542,10 +542,14 @@ impl Desk<'_> {
             Some((index, hash)) => (Some(*index), hash.as_str()),
             None => (None, ""),
         };
+        let strategy = match release::is_rollback(&self.status.history, commit, &wanted.digest) {
+            true => wanted.rollback_strategy_name(),
+            false => wanted.strategy_name(),
+        };
         let spec = RunSpec {
             placement_name: wanted.intent.placement.clone(),
             resource_snapshot_index: index.map(|index| index.to_string()),
-            staged_rollout_strategy_name: wanted.strategy_name().to_owned(),
+            staged_rollout_strategy_name: strategy.to_owned(),
             state: None,
         };
         if let Err(obstacle) = release::rehearse(self.seen, &name, &spec) {
@@ -568,7 +572,7 @@ impl Desk<'_> {
             + 1;
         let run = object::run(
             wanted,
-            &RunFor { name: &name, commit, digest: &wanted.digest, index, hash, number },
+            &RunFor { name: &name, commit, digest: &wanted.digest, strategy, index, hash, number },
         );
         self.orders.push(Order::CreateRun(run));
         self.show(commit.as_str(), index.map(|index| index.to_string()));
@@ -799,7 +803,7 @@ mod tests {
             git: Git::Tip(Box::new(tip)),
             applied: None,
             placement: None,
-            strategy: None,
+            strategies: Vec::new(),
             policy_snapshots: Vec::new(),
             snapshots: Vec::new(),
             bindings: Vec::new(),

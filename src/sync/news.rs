@@ -8,7 +8,8 @@ use crate::{
     api::rollout::{APPROVAL_PENDING, APPROVAL_REFUSED, ApprovalRecord},
     model::{CommitId, Hint as _},
     trust::{
-        ALLOWED_SIGNERS_PATH, AllowedSigners, Approval, Decision, Evidence, Refusal, Task, ssh,
+        ALLOWED_SIGNERS_PATH, AllowedSigners, Approval, Decision, Evidence, InvalidApproval,
+        Refusal, Task, ssh,
     },
 };
 
@@ -21,6 +22,10 @@ pub struct CommitNews {
     pub evidence: Evidence,
     /// Documents of kind Approval, new or changed, with their files.
     pub approvals: Vec<(String, Value)>,
+    /// Trailers of its message that approve or reject, key and value.
+    pub trailers: Vec<(String, String)>,
+    /// Whether it changes no file: only then its trailers count, for a change has other readers than an approval.
+    pub is_empty: bool,
     /// The new text of the policy, if it changed: nothing when it was deleted.
     pub policy: Option<Option<String>>,
 }
@@ -64,7 +69,12 @@ pub fn read_news(
             Some(signers) => ssh::verify(&commit.evidence, signers, now),
         };
         for (path, document) in &commit.approvals {
-            found.push(record(commit, path, document, verify()));
+            found.push(record(commit, path, Said::in_document(document), verify()));
+        }
+        for (key, value) in &commit.trailers {
+            if let Some(said) = Said::in_trailer(key, value, commit.is_empty) {
+                found.push(record(commit, &format!("trailer {key}"), said, verify()));
+            }
         }
         let Some(text) = &commit.policy else { continue };
         let changed = verify().map_err(|refusal| describe(&refusal)).and_then(|_| {
@@ -94,27 +104,58 @@ pub fn read_news(
     (found, policy)
 }
 
+/// What somebody wrote, and what it means.
+struct Said {
+    /// The words for Rollout, commit, stage, task and decision, as far as there are any.
+    words: [String; 5],
+    approval: Result<Approval, InvalidApproval>,
+}
+
+impl Said {
+    fn in_document(document: &Value) -> Self {
+        let word = |field| document["spec"][field].as_str().map(bounded).unwrap_or_default();
+        let words = ["rollout", "commit", "stage", "task", "decision"].map(word);
+        Self { words, approval: Approval::read(document) }
+    }
+
+    /// Nothing when the key is another's.
+    fn in_trailer(key: &str, value: &str, counts: bool) -> Option<Self> {
+        let mut approval = Approval::from_trailer(key, value)?;
+        if !counts {
+            let problem = format!("the commit changes files; {key} counts on an empty commit");
+            approval = Err(InvalidApproval { problem });
+        }
+        let mut said = value.split_ascii_whitespace();
+        let words = std::array::from_fn(|at| match at {
+            4 => key.rsplit('-').next().map(bounded).unwrap_or_default(),
+            _ => said.next().map(bounded).unwrap_or_default(),
+        });
+        Some(Self { words, approval })
+    }
+}
+
+/// A name of Kubernetes has no more characters.
+fn bounded(text: &str) -> String {
+    text.chars().take(253).collect()
+}
+
 fn record(
     commit: &CommitNews,
     path: &str,
-    document: &Value,
+    said: Said,
     signer: Result<ssh::Signer, Refusal>,
 ) -> Addressed {
-    let text = |pointer: &str| {
-        let text = document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        text.chars().take(253).collect::<String>()
-    };
+    let [rollout, target, stage, task, decision] = said.words;
     let mut record = ApprovalRecord {
         commit: commit.id.to_string(),
         path: path.to_owned(),
-        target: text("/spec/commit"),
-        stage: text("/spec/stage"),
-        task: text("/spec/task"),
-        decision: text("/spec/decision"),
+        target,
+        stage,
+        task,
+        decision,
         state: APPROVAL_PENDING.to_owned(),
         ..ApprovalRecord::default()
     };
-    let rollout = text("/spec/rollout");
     let refuse = |record: &mut ApprovalRecord, reason: &str, message: String| {
         record.state = APPROVAL_REFUSED.to_owned();
         record.reason = Some(reason.to_owned());
@@ -127,7 +168,7 @@ fn record(
         }
         Ok(signer) => {
             record.by = Some(signer.principal);
-            match Approval::read(document) {
+            match said.approval {
                 Err(error) => {
                     let message = format!("{path} in commit {}: {error}", commit.id.short());
                     refuse(&mut record, APPROVAL_INVALID, message);
@@ -172,8 +213,41 @@ mod tests {
             id: "3f2a91c0d5e6f708192a3b4c5d6e7f8091a2b3c4".parse().unwrap(),
             evidence: Evidence::Unsigned,
             approvals,
+            trailers: Vec::new(),
+            is_empty: false,
             policy,
         }
+    }
+
+    #[test]
+    fn trailers_say_what_documents_say_and_count_on_empty_commits() {
+        let value = "web 3f2a91c0d5e6f708192a3b4c5d6e7f8091a2b3c4 canary BeforeStage";
+        for (key, value, is_empty, problem) in [
+            ("Tidegate-Approve", value, true, None),
+            ("tidegate-reject", value, true, None),
+            ("Tidegate-Approve", value, false, Some("counts on an empty commit")),
+            ("Tidegate-Approve", "web canary", true, Some("expected ROLLOUT COMMIT")),
+        ] {
+            let said = Said::in_trailer(key, value, is_empty).unwrap();
+            assert_eq!(said.words[0], "web");
+            match (said.approval, problem) {
+                (Ok(approval), None) => assert_eq!(approval.stage, "canary"),
+                (Err(error), Some(problem)) => {
+                    assert!(error.to_string().contains(problem), "{error}")
+                }
+                (approval, problem) => panic!("{key}: {approval:?}, not {problem:?}"),
+            }
+        }
+        assert!(Said::in_trailer("Signed-off-by", value, true).is_none());
+        let mut news = commit(Vec::new(), None);
+        news.trailers = vec![("Tidegate-Approve".into(), value.into())];
+        news.is_empty = true;
+        let nobody = Policy { commit: None, signers: Some(AllowedSigners::default()) };
+        let (found, _) = read_news(&[news], nobody, Timestamp::UNIX_EPOCH);
+        assert_eq!(found[0].rollout, "web");
+        assert_eq!(found[0].record.path, "trailer Tidegate-Approve");
+        assert_eq!(found[0].record.decision, "Approve");
+        assert_eq!(found[0].record.reason.as_deref(), Some("ApprovalUnsigned"));
     }
 
     fn approval() -> (String, Value) {

@@ -14,7 +14,7 @@ use crate::{
         rollout::{OUTCOME_FAILED, OUTCOME_SUCCEEDED, Release},
         run::{INITIALIZED, RunSpec, STATE_INITIALIZE, STATE_RUN, STATE_STOP, SUCCEEDED},
     },
-    model::SnapshotIndex,
+    model::{CommitId, Digest, SnapshotIndex},
     release::ledger::{STOPPED_BY, STOPPED_SUPERSEDED, annotation},
     render::{Obstacle, WhenSuperseded, preflight},
     rollout::{self, Phase, Progress, progress},
@@ -133,9 +133,12 @@ pub fn is_everywhere(seen: &Seen, index: SnapshotIndex) -> bool {
 /// # Errors
 /// What stands against it.
 pub fn rehearse(seen: &Seen, name: &str, spec: &RunSpec) -> Result<(), Obstacle> {
+    let strategy = seen.strategies.iter().find(|strategy| {
+        strategy.metadata.name.as_deref() == Some(spec.staged_rollout_strategy_name.as_str())
+    });
     let world = rollout::Seen {
         placement: seen.placement.clone(),
-        strategy: seen.strategy.clone(),
+        strategy: strategy.cloned(),
         policy_snapshots: seen.policy_snapshots.clone(),
         bindings: seen.bindings.clone(),
         members: seen.members.clone(),
@@ -153,6 +156,15 @@ pub enum Newest {
     Same,
     /// It is about other content, or did not come to an end.
     Other,
+}
+
+/// Returns whether content goes back to what another commit had everywhere before.
+pub fn is_rollback(history: &[Release], commit: &CommitId, digest: &Digest) -> bool {
+    history.iter().any(|release| {
+        release.content_digest == digest.as_str()
+            && release.commit != commit.as_str()
+            && release.outcome == OUTCOME_SUCCEEDED
+    })
 }
 
 /// Compares the newest release with the content.

@@ -30,8 +30,8 @@ pub struct Seen {
     pub applied: Option<(String, ApplyOutcome)>,
     /// The placement.
     pub placement: Option<Arc<Placement>>,
-    /// The strategy.
-    pub strategy: Option<Arc<Strategy>>,
+    /// The strategies that its runs may name, as far as they are there.
+    pub strategies: Vec<Arc<Strategy>>,
     /// Policy snapshots of the placement.
     pub policy_snapshots: Vec<Arc<PolicySnapshot>>,
     /// Resource snapshots of the placement.

@@ -10,16 +10,26 @@ pub const APPROVE: &str = "Tidegate-Approve";
 /// Key of a trailer that rejects.
 pub const REJECT: &str = "Tidegate-Reject";
 
+/// Returns whether trailers of this key approve or reject.
+pub fn is_approval(key: &str) -> bool {
+    decision(key).is_some()
+}
+
+/// Keys are compared as git does: without regard to case.
+fn decision(key: &str) -> Option<Decision> {
+    if key.eq_ignore_ascii_case(APPROVE) {
+        Some(Decision::Approve)
+    } else if key.eq_ignore_ascii_case(REJECT) {
+        Some(Decision::Reject)
+    } else {
+        None
+    }
+}
+
 impl Approval {
-    /// Reads a trailer; nothing when its key is another's. Keys are compared as git does: without regard to case.
+    /// Reads a trailer; nothing when its key is another's.
     pub fn from_trailer(key: &str, value: &str) -> Option<Result<Self, InvalidApproval>> {
-        let decision = if key.eq_ignore_ascii_case(APPROVE) {
-            Decision::Approve
-        } else if key.eq_ignore_ascii_case(REJECT) {
-            Decision::Reject
-        } else {
-            return None;
-        };
+        let decision = decision(key)?;
         Some(read(decision, value).map_err(|problem| InvalidApproval { problem }))
     }
 }

@@ -47,6 +47,90 @@ async fn a_signed_approval_releases_the_stage_and_makes_no_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trailer_of_a_signed_empty_commit_approves() {
+    let stage = gated().await;
+    let first = stage.repository.head();
+    let trailer = format!("Tidegate-Approve: web {first} canary BeforeStage");
+    // Beside a change it does not count, for it is easily overlooked there.
+    stage.repository.write("NOTES.yaml", "# nothing\n");
+    stage.repository.commit_signed(&format!("notes\n\n{trailer}"));
+    let refused_beside = |status: &Value| refused(status, "ApprovalInvalid");
+    stage.until_rollout("web", "refusing the trailer beside a change", refused_beside).await;
+    stage.repository.commit_signed(&format!("canary may go\n\n{trailer}"));
+    let status = stage.until_done(&first).await;
+    let applied = status["approvals"].as_array().unwrap().last().unwrap();
+    assert_eq!(applied["state"], "Applied", "{status}");
+    assert_eq!(applied["path"], "trailer Tidegate-Approve");
+    assert_eq!(applied["by"], "alice");
+    stage.until_values([Some("one"); 3]).await;
+}
+
+/// As a forge merges a pull request: the branch's commits are signed, the merge is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merged_pull_request_approves() {
+    let stage = gated().await;
+    let first = stage.repository.head();
+    stage.repository.git(&["switch", "--quiet", "-c", "approve"]);
+    stage.repository.write("approvals/web/canary.yaml", &Stage::approval(&first, "canary", "web"));
+    stage.repository.commit_signed("approve");
+    stage.repository.git(&["switch", "--quiet", "main"]);
+    stage.repository.write("README.md", "meanwhile\n");
+    stage.repository.commit("meanwhile");
+    stage.repository.git(&[
+        "merge",
+        "--quiet",
+        "--no-ff",
+        "--no-gpg-sign",
+        "-m",
+        "Merge",
+        "approve",
+    ]);
+    let status = stage.until_done(&first).await;
+    assert_eq!(status["approvals"][0]["state"], "Applied", "{status}");
+    assert_eq!(status["approvals"][0]["by"], "alice");
+    assert_eq!(status["approvals"].as_array().unwrap().len(), 1, "{status}");
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejection_keeps_the_gate_shut_and_what_is_past_or_of_another_plan_does_not_count() {
+    let stage = gated().await;
+    let first = stage.repository.head();
+    let approval = Stage::approval(&first, "canary", "web");
+    let with = |line: &str| format!("{approval}  {line}\n");
+    for (path, text, why) in [
+        ("past", with("expires: 2020-01-01T00:00:00Z"), "ApprovalExpired"),
+        ("plan", with(&format!("plan: sha256:{}", "0".repeat(64))), "ApprovalOtherPlan"),
+    ] {
+        stage.repository.write(&format!("approvals/web/{path}.yaml"), &text);
+        stage.repository.commit_signed(path);
+        stage.until_rollout("web", why, |status| refused(status, why)).await;
+    }
+    let rejection = approval.replace("decision: Approve", "decision: Reject");
+    stage.repository.write("approvals/web/no.yaml", &rejection);
+    stage.repository.commit_signed("reject");
+    stage
+        .until_rollout("web", "rejected", |status| {
+            status["approvals"].as_array().into_iter().flatten().any(|r| r["state"] == "Rejected")
+        })
+        .await;
+    stage.repository.write("approvals/web/yes.yaml", &approval);
+    stage.repository.commit_signed("approve");
+    stage
+        .until_rollout("web", "held by the rejection", |status| {
+            let last = status["approvals"].as_array().and_then(|records| records.last());
+            last.is_some_and(|record| {
+                let message = record["message"].as_str().unwrap_or_default();
+                record["state"] == "Pending" && message.contains("alice rejected this gate")
+            })
+        })
+        .await;
+    let name = format!("web-{}-before-canary", first.short());
+    let request = stage.get(&fleet("ClusterApprovalRequest", &name)).await.unwrap();
+    assert!(!is(&request["status"], "Approved", "True"), "{request}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_count_is_refused_with_its_reason() {
     let stage = gated().await;
     let first = stage.repository.head();

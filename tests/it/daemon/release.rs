@@ -54,6 +54,32 @@ async fn a_push_rolls_out_and_a_revert_goes_back_to_the_old_index() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revert_takes_the_strategy_of_rollbacks() {
+    const FAST: &str = "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterStagedUpdateStrategy\nmetadata: {name: fast}\nspec:\n  stages: [{name: everywhere, labelSelector: {}}]\n";
+    let mut stage = Stage::bare(SnapshotMode::Both).await;
+    stage.write_web(TWO_STAGES);
+    stage.repository.write("strategies/fast.yaml", FAST);
+    stage.repository.replace(
+        "apps/web/rollout.yaml",
+        "strategyName: slow\n",
+        "strategyName: slow\n  rollback: {strategyName: fast}\n",
+    );
+    let first = stage.repository.commit("first");
+    stage.start();
+    stage.until_done(&first).await;
+    let second = stage.push("two");
+    stage.until_done(&second).await;
+    let third = stage.repository.revert(&second);
+    stage.until_done(&third).await;
+    for (commit, strategy) in [(first, "slow"), (second, "slow"), (third, "fast")] {
+        let name = format!("web-{}", commit.short());
+        let run = stage.get(&fleet("ClusterStagedUpdateRun", &name)).await.unwrap();
+        assert_eq!(run["spec"]["stagedRolloutStrategyName"], strategy, "{name}");
+    }
+    stage.until_values([Some("one"); 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_newer_commit_supersedes_and_a_revert_of_what_never_began_is_a_no_op() {
     let stage = Stage::web(GATED).await;
     let first = stage.repository.head();
