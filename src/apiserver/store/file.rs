@@ -1,6 +1,9 @@
 //! The durable file: a redb database with one table of objects.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
@@ -18,6 +21,12 @@ const FORMAT: &str = "format";
 const THIS_FORMAT: u64 = 1;
 /// The database caches little: the truth is in memory, and it is read once.
 const CACHE_BYTES: usize = 4 << 20;
+
+/// How long a locked file is waited for: a process that was replaced, or another thread's child between its fork and its
+/// exec, holds the lock a moment longer than the one who closed the file can see.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// Between two tries: locks of files tell nobody when they are free.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// A store's file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +73,26 @@ pub enum StoreError {
     Thread(#[source] std::io::Error),
 }
 
+/// Opens the database, and waits a moment for another process that is about to end.
+fn unlocked(path: &Path, patience: Duration) -> Result<Database, StoreError> {
+    let until = Instant::now() + patience;
+    loop {
+        match Database::builder().set_cache_size(CACHE_BYTES).create(path) {
+            Ok(database) => return Ok(database),
+            Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < until => {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            Err(DatabaseError::DatabaseAlreadyOpen) => {
+                return Err(StoreError::InUse(path.to_owned()));
+            }
+            Err(other) => {
+                let source = Box::new(other.into());
+                return Err(StoreError::File { path: path.to_owned(), source });
+            }
+        }
+    }
+}
+
 /// An open file.
 pub(super) struct File {
     database: Database,
@@ -80,14 +109,7 @@ impl File {
             path: path.to_owned(),
             source: Box::new(source),
         };
-        let database = match Database::builder().set_cache_size(CACHE_BYTES).create(path) {
-            Ok(database) => database,
-            Err(DatabaseError::DatabaseAlreadyOpen) => {
-                return Err(StoreError::InUse(path.to_owned()));
-            }
-            Err(other) => return Err(failed(other.into())),
-        };
-        let file = File { database };
+        let file = File { database: unlocked(path, LOCK_PATIENCE)? };
         let format = file.prepare().map_err(failed)?;
         if format != THIS_FORMAT {
             return Err(StoreError::Format { path: path.to_owned(), found: format });

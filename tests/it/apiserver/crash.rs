@@ -63,9 +63,11 @@ async fn what_was_answered_survives_a_kill() {
         })
         .await
         .unwrap();
-        let client = Client::new(open(&path).await, "default");
-        let api: Api<ConfigMap> = Api::default_namespaced(client);
+        let server = open(&path).await;
+        let api: Api<ConfigMap> = Api::default_namespaced(Client::new(server.clone(), "default"));
         let list = api.list(&ListParams::default()).await.unwrap();
+        // The next round's process can only open what this one has closed.
+        server.shutdown().await;
         let newest: u64 = list.metadata.resource_version.as_ref().unwrap().parse().unwrap();
         for object in &list.items {
             let data = object.data.as_ref().unwrap();
@@ -90,6 +92,7 @@ async fn what_was_answered_survives_a_kill() {
 
 /// Runs the writing process, kills it in the middle, and answers what each writer was last told: count and revision.
 fn run_and_kill(path: &Path, after: usize) -> BTreeMap<usize, (u64, u64)> {
+    let said = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -99,7 +102,7 @@ fn run_and_kill(path: &Path, after: usize) -> BTreeMap<usize, (u64, u64)> {
         ])
         .env(CHILD, path)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::from(said.reopen().unwrap()))
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -120,7 +123,11 @@ fn run_and_kill(path: &Path, after: usize) -> BTreeMap<usize, (u64, u64)> {
             break;
         }
     }
-    assert!(count >= after, "the writing process ended after {count} answers");
+    assert!(
+        count >= after,
+        "the writing process ended after {count} answers: {}",
+        std::fs::read_to_string(said.path()).unwrap()
+    );
     child.kill().unwrap();
     // What it was told before the kill is in the pipe; its last line may be cut.
     let rest: Vec<String> = lines.collect();
