@@ -1,0 +1,153 @@
+//! The order of judgements, and what they share.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        Run,
+        rollout::{
+            OUTCOME_ACTIVE, OUTCOME_SUPERSEDED, RolloutSpec, RolloutStatus, SOURCE_VERIFIED, reason,
+        },
+    },
+    model::CommitId,
+    release::ledger::ledger,
+    rollout::Progress,
+    sync::{
+        Git, Order, Pass, Seen, Tip, approval, release,
+        status::{self, Finding, Steps},
+    },
+};
+
+/// Decides the next step for one Rollout.
+///
+/// Deterministic: equal arguments give equal passes. The status claims only what `seen` shows.
+pub fn decide(seen: &Seen, now: Timestamp) -> Pass {
+    let held = seen.rollout.as_ref().and_then(|rollout| rollout.status.clone());
+    let mut desk = Desk {
+        seen,
+        now,
+        status: held.unwrap_or_default(),
+        steps: Steps::default(),
+        orders: Vec::new(),
+        current: None,
+    };
+    desk.rebuild_ledger();
+    let finding = match &seen.git {
+        Git::Unread(why) => {
+            desk.steps.under_way(SOURCE_VERIFIED, reason::WAITING, why.clone());
+            desk.follow(None);
+            Finding::waits(reason::WAITING, why.clone())
+        }
+        Git::Tip(tip) => desk.tip(tip),
+    };
+    desk.finish(finding)
+}
+
+/// A pass in the making.
+pub(super) struct Desk<'a> {
+    pub(super) seen: &'a Seen,
+    pub(super) now: Timestamp,
+    pub(super) status: RolloutStatus,
+    pub(super) steps: Steps,
+    pub(super) orders: Vec<Order>,
+    /// The run that rolls out now, or was the last to.
+    pub(super) current: Option<Arc<Run>>,
+}
+
+/// A step was ordered: the rest of the pass waits for it.
+pub(super) enum Halt {
+    /// With these words.
+    At(Finding),
+}
+
+pub(super) type Flow<T> = Result<T, Halt>;
+
+pub(super) fn halt<T>(finding: Finding) -> Flow<T> {
+    Err(Halt::At(finding))
+}
+
+impl Desk<'_> {
+    pub(super) fn spec(&self) -> RolloutSpec {
+        self.seen.rollout.as_ref().map(|rollout| rollout.spec.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
+        let annotations = self.seen.rollout.as_ref()?.metadata.annotations.as_ref()?;
+        annotations.get(key).map(String::as_str)
+    }
+
+    pub(super) fn rebuild_ledger(&mut self) {
+        let limit = self.spec().history.unwrap_or(10).clamp(1, 100) as usize;
+        let ours: Vec<Arc<Run>> = release::ours(self.seen).cloned().collect();
+        self.status.history = ledger(&self.status.history, &ours, limit, self.now);
+        let newest = self.status.history.last().map(|release| release.run.clone());
+        self.current = newest.and_then(|name| {
+            ours.into_iter().find(|run| run.metadata.name.as_deref() == Some(name.as_str()))
+        });
+    }
+
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.current.as_ref().map(|run| release::progress_of(run, self.now))
+    }
+
+    /// Keeps what depends on the run alone up to date: approvals and columns.
+    pub(super) fn follow(&mut self, next: Option<&CommitId>) {
+        let mut records = std::mem::take(&mut self.status.approvals);
+        let current = self.current.clone();
+        let running = current.as_deref().filter(|run| !release::is_over(run));
+        let suspended = self.spec().suspend == Some(true);
+        if !suspended {
+            let orders = approval::review(self.seen, &mut records, running, next, self.now);
+            self.orders.extend(orders);
+        }
+        self.status.approvals = records;
+        self.status.plan =
+            current.as_deref().and_then(approval::plan).map(|digest| digest.to_string());
+        if let Some(release) = self.status.history.last() {
+            self.status.run = Some(release.run.clone());
+        }
+    }
+
+    pub(super) fn tip(&mut self, tip: &Tip) -> Finding {
+        let flow = self.accept(tip).and_then(|()| {
+            self.follow(Some(&tip.content_commit));
+            let wanted = self.rendered(tip)?;
+            self.write_rollout(wanted)?;
+            self.suspend()?;
+            let content = self.apply(tip, wanted)?;
+            let bound = self.bind(wanted, &content)?;
+            self.release(tip, wanted, &content, bound)
+        });
+        match flow {
+            Ok(finding) | Err(Halt::At(finding)) => finding,
+        }
+    }
+
+    pub(super) fn finish(mut self, finding: Finding) -> Pass {
+        let progress = self.progress();
+        let newest = self.status.history.last().cloned();
+        if let Some(release) = newest.filter(|release| {
+            [OUTCOME_ACTIVE, OUTCOME_SUPERSEDED].contains(&release.outcome.as_str())
+                && self.status.commit.is_none()
+        }) {
+            self.show(&release.commit, release.index);
+        }
+        let generation = self
+            .seen
+            .rollout
+            .as_ref()
+            .and_then(|rollout| rollout.metadata.generation)
+            .unwrap_or_default();
+        status::record(
+            &mut self.status,
+            &finding,
+            self.steps,
+            progress.as_ref(),
+            generation,
+            self.now,
+        );
+        Pass { status: self.status, orders: self.orders, wake: finding.wake }
+    }
+}

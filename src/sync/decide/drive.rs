@@ -1,0 +1,180 @@
+//! The run that rolls this content out: started, and told how it is.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{
+    LOOK_AGAIN,
+    desk::{Desk, Flow, halt},
+};
+use crate::{
+    api::{
+        Run, condition,
+        rollout::{BOUND, OUTCOME_FAILED, Release, reason},
+        run::{INITIALIZED, STATE_INITIALIZE, STATE_RUN},
+    },
+    placement::snapshot::Group,
+    release::{
+        Content,
+        ledger::{STOPPED_BY, annotation},
+        prove,
+    },
+    render::{Start, Wanted, object::STOPPED_FAILURE},
+    rollout::Phase,
+    sync::{
+        Order,
+        release::{self, Before},
+        status::{self, Finding, State},
+    },
+};
+
+impl Desk<'_> {
+    /// Looks after the run that rolls this content out.
+    pub(super) fn drive(
+        &mut self,
+        wanted: &Wanted,
+        content: &Content,
+        newest: &Release,
+    ) -> Flow<Finding> {
+        let revision: String = newest.commit.chars().take(8).collect();
+        let index = newest.index.clone().unwrap_or_else(|| "?".to_owned());
+        let Some(run) = self.current.clone() else {
+            // Tidied up by a person after it was over.
+            return Ok(match newest.outcome.as_str() {
+                OUTCOME_FAILED => Finding::stalled(
+                    reason::RUN_FAILED,
+                    format!("run {} of {revision} failed, and was deleted since", newest.run),
+                ),
+                _ => Finding::new(
+                    State::Ready,
+                    reason::SUCCEEDED,
+                    format!("{revision} (index {index}) is rolled out"),
+                ),
+            });
+        };
+        let progress = release::progress_of(&run, self.now);
+        let others = release::supersede(
+            self.seen,
+            run.metadata.name.as_deref(),
+            wanted.intent.when_superseded,
+            self.now,
+        );
+        if let Before::Orders(orders) = others {
+            self.orders.extend(orders);
+        }
+        if release::state(&run) == STATE_INITIALIZE && !release::is_over(&run) {
+            self.start(wanted, content, &run)?;
+        }
+        self.guard(wanted, &run, &progress);
+        let text = status::describe(&newest.run, &revision, &index, &progress);
+        Ok(match progress.phase {
+            Phase::Succeeded => Finding::new(
+                State::Ready,
+                reason::SUCCEEDED,
+                format!("{revision} (index {index}) is on all {} clusters", progress.total),
+            ),
+            Phase::Failed => Finding::stalled(
+                reason::RUN_FAILED,
+                format!(
+                    "run {} of {revision} failed: {}; push a new commit, or delete the run to try again",
+                    newest.run,
+                    progress.failure.clone().unwrap_or_default()
+                ),
+            ),
+            Phase::Stuck => Finding::waits(reason::STUCK, text),
+            Phase::Stopped if annotation(&run, STOPPED_BY) == Some(STOPPED_FAILURE) => {
+                Finding::stalled(
+                    reason::FAILURE_POLICY,
+                    format!("the failure policy stopped the run; {text}"),
+                )
+            }
+            Phase::Stopped | Phase::Stopping => Finding::waits(reason::STOPPED, text),
+            Phase::Initialized => Finding::waits(reason::WAITING_FOR_START, text),
+            Phase::Waiting => Finding::waits(reason::WAITING_FOR_APPROVAL, text),
+            Phase::Pending | Phase::Updating => Finding::waits(reason::ROLLING_OUT, text),
+        })
+    }
+
+    /// Starts a run that has not begun: when its content is proved, and nobody wants to do it by hand.
+    pub(super) fn start(&mut self, wanted: &Wanted, content: &Content, run: &Run) -> Flow<()> {
+        let name = run.metadata.name.clone().unwrap_or_default();
+        let named = run.spec.resource_snapshot_index.as_deref().is_some_and(|i| !i.is_empty());
+        if !named {
+            let conditions = run.status.as_ref().map(|s| s.conditions.as_slice());
+            if !condition::is_true(conditions.unwrap_or_default(), INITIALIZED) {
+                return halt(
+                    Finding::waits(
+                        reason::WAITING_FOR_SNAPSHOT,
+                        format!("run {name} captures the content"),
+                    )
+                    .until(self.now + LOOK_AGAIN),
+                );
+            }
+            let used = run.status.as_ref().and_then(|s| s.resource_snapshot_index_used.clone());
+            let groups = Group::all(&self.seen.snapshots);
+            let group = groups.iter().find(|group| Some(group.index.to_string()) == used);
+            let Some(group) = group else {
+                return halt(
+                    Finding::waits(
+                        reason::WAITING_FOR_SNAPSHOT,
+                        format!("the snapshot that run {name} took is not seen yet"),
+                    )
+                    .until(self.now + LOOK_AGAIN),
+                );
+            };
+            if let Err(difference) = prove(group, &content.objects, &content.namespaces) {
+                self.orders.push(Order::DeleteRun { run: name, uid: run.metadata.uid.clone() });
+                self.status.refused_index = used;
+                self.status.unbound_since = Some(Time(condition::whole_seconds(self.now)));
+                let message =
+                    format!("index {} was captured and is not run: {difference}", group.index);
+                self.steps.failed(BOUND, reason::CONTENT_DIFFERS, message.clone());
+                return halt(Finding::stalled(reason::CONTENT_DIFFERS, message));
+            }
+            let text = format!("index {} holds the {} objects", group.index, content.objects.len());
+            self.steps.done(BOUND, reason::PROVED, text);
+        }
+        if wanted.intent.start == Start::Automatic {
+            self.orders.push(Order::SetRunState { run: name, state: STATE_RUN, stopped_by: None });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sync::decide::fixture::{digest, run, snapshot, told, web};
+
+    #[test]
+    fn the_run_of_the_same_content_is_started_once_and_only_when_automatic() {
+        for (spec, state, orders) in [
+            ("", STATE_INITIALIZE, "r Run -"),
+            ("", STATE_RUN, ""),
+            ("  start: Manual\n", STATE_INITIALIZE, ""),
+        ] {
+            let seen = snapshot(web(spec), true);
+            let own = digest(&seen);
+            let seen = run(seen, &own, state, json!({}), "0", json!({}));
+            assert_eq!(told(&seen).0, orders, "{spec}{state}");
+        }
+    }
+
+    #[test]
+    fn content_that_no_snapshot_holds_is_never_run() {
+        let word = reason::WAITING_FOR_SNAPSHOT;
+        assert_eq!(told(&web("")), (String::new(), word.into()));
+        assert_eq!(told(&snapshot(web(""), false)), (String::new(), word.into()));
+        let captured = json!({"resourceSnapshotIndexUsed": "0", "conditions": [{"type": INITIALIZED,
+            "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+        for (status, orders, word) in
+            [(json!({}), "", word), (captured, "r deleted", reason::CONTENT_DIFFERS)]
+        {
+            let seen = snapshot(web(""), false);
+            let own = digest(&seen);
+            let seen = run(seen, &own, STATE_INITIALIZE, json!({}), "", status);
+            assert_eq!(told(&seen), (orders.into(), word.into()));
+        }
+    }
+}
