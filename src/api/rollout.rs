@@ -76,10 +76,17 @@ pub struct FailurePolicy {
     /// How many clusters may be stuck.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_stuck_clusters: Option<u32>,
-    /// `Stop`, `Rollback` or `Wait`.
+    /// [`FAILURE_STOP`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
 }
+
+/// A failed run is stopped, and a person goes on.
+pub const FAILURE_STOP: &str = "Stop";
+/// A failed run is stopped, and a run to what was everywhere before is started.
+pub const FAILURE_ROLLBACK: &str = "Rollback";
+/// There are no limits: it is told, and waited.
+pub const FAILURE_WAIT: &str = "Wait";
 
 /// The morning question, answered; and the daemon's memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -130,6 +137,9 @@ pub struct RolloutStatus {
     /// What was applied for this Rollout: what may be pruned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inventory: Vec<InventoryEntry>,
+    /// What the failure policy keeps this Rollout off, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
     /// Signed approvals, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<ApprovalRecord>,
@@ -157,6 +167,20 @@ pub struct SourceStatus {
     /// The commit whose `policy/` is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_commit: Option<String>,
+}
+
+/// A commit that the failure policy rolled back: it is not tried again, until Git has other content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pinned {
+    /// Full id of the commit that was rolled back.
+    pub commit: String,
+    /// Digest of its content.
+    pub content_digest: String,
+    /// Full id of the commit that it was rolled back to.
+    pub to: String,
+    /// Why: which clusters were stuck, or since when nothing moved.
+    pub message: String,
 }
 
 /// One applied object.
@@ -250,6 +274,12 @@ pub struct Release {
     /// Why it failed, or by what it was superseded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Why the failure policy stopped it. Once is enough: it is not stopped for that again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Full id of the commit that the failure policy rolled it back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<String>,
 }
 
 /// The run is not over.
@@ -260,6 +290,8 @@ pub const OUTCOME_SUCCEEDED: &str = "Succeeded";
 pub const OUTCOME_FAILED: &str = "Failed";
 /// A newer commit took over.
 pub const OUTCOME_SUPERSEDED: &str = "Superseded";
+/// The failure policy stopped the run, and went back to an earlier commit.
+pub const OUTCOME_ROLLED_BACK: &str = "RolledBack";
 /// Somebody deleted the run before it was over.
 pub const OUTCOME_DELETED: &str = "Deleted";
 
@@ -279,6 +311,8 @@ pub const APPLIED: &str = "Applied";
 pub const BOUND: &str = "Bound";
 /// The run goes well.
 pub const HEALTHY: &str = "Healthy";
+/// The failure policy rolled the tip's content back. There is no such condition while that is not so.
+pub const PINNED: &str = "Pinned";
 /// No signed approval was refused.
 pub const APPROVALS_ACCEPTED: &str = "ApprovalsAccepted";
 
@@ -312,6 +346,9 @@ pub mod reason {
     pub const APPLYING: &str = "Applying";
     pub const PROVED: &str = "Proved";
     pub const FAILURE_POLICY: &str = "FailurePolicy";
+    pub const ROLLED_BACK: &str = "RolledBack";
+    pub const ROLLING_BACK: &str = "RollingBack";
+    pub const ROLLBACK_FAILED: &str = "RollbackFailed";
     pub const REFUSED: &str = "Refused";
     pub const NONE_REFUSED: &str = "NoneRefused";
     pub const PROGRESSING: &str = "Progressing";

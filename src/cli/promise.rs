@@ -9,7 +9,7 @@ use super::{history, status};
 use crate::api::{
     Rollout, kind,
     rollout::{
-        ApprovalRecord, FailurePolicy, InventoryEntry, Release, Rollback, RolloutSpec,
+        ApprovalRecord, FailurePolicy, InventoryEntry, Pinned, Release, Rollback, RolloutSpec,
         RolloutStatus, SourceStatus,
     },
     strategy::Stage,
@@ -40,6 +40,8 @@ fn release() -> Release {
         started: time(),
         ended: time(),
         message: Some(text()),
+        failure: Some(text()),
+        rolled_back_to: Some(text()),
     }
 }
 
@@ -91,6 +93,12 @@ fn status_of_all() -> RolloutStatus {
             last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
             observed_generation: Some(1),
         }],
+        pinned: Some(Pinned {
+            commit: text(),
+            content_digest: text(),
+            to: text(),
+            message: text(),
+        }),
         source: Some(SourceStatus {
             repository: text(),
             reference: text(),

@@ -6,7 +6,6 @@ use crate::{
     engine::EngineError,
     hub::{Delete, HubError},
     model::{ObjectName, Scope},
-    release::ledger::STOPPED_BY,
     sync::{Order, Seen},
 };
 
@@ -44,9 +43,9 @@ impl Daemon {
                     Err(error) => return Err(error.into()),
                 }
             }
-            Order::SetRunState { run, state, stopped_by } => {
+            Order::SetRunState { run, state, annotations } => {
                 let patch = serde_json::json!({
-                    "metadata": {"annotations": {STOPPED_BY: stopped_by}},
+                    "metadata": {"annotations": annotations},
                     "spec": {"state": state},
                 });
                 let kind = kind::run(&scope);

@@ -116,6 +116,17 @@ impl Checkout {
     }
 }
 
+/// Reads what every Rollout wanted at a commit that is not the tip.
+pub(super) fn survey(
+    source: &Source,
+    commit: &CommitId,
+    limits: &Limits,
+) -> Result<Survey, GitError> {
+    let files = files(source, commit, None, limits)?;
+    let parsed = |file: &File| Arc::new(Parsed::of(file, limits));
+    Ok(wanted(&Repository::of(&source.folder, files, limits, parsed)))
+}
+
 /// Returns the manifest files of the tip; those that did not change are taken from the checkout before.
 fn files(
     source: &Source,

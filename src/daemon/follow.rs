@@ -17,7 +17,7 @@ use crate::{
     git::{GitError, Poll, Relation, Remote, watch::Watch},
     manifest::Limits,
     model::{CommitId, Hint as _, ObjectName},
-    render::repository::is_never_content,
+    render::{Survey, repository::is_never_content},
     sync::News,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 pub(super) struct Followed {
     pub(super) source: Source,
     state: Mutex<State>,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 #[derive(Default)]
@@ -34,11 +34,14 @@ struct State {
     trouble: Option<String>,
     /// By accepted commit, policy commit and tip.
     ranges: HashMap<(CommitId, Option<CommitId>, CommitId), Range>,
+    /// Earlier commits that Rollouts went back to, newest last.
+    earlier: Vec<(CommitId, Arc<Survey>)>,
 }
 
 /// Reading a repository may take this long, its network included.
 const READ_DEADLINE: Duration = Duration::from_secs(120);
 const RANGES_KEPT: usize = 64;
+const EARLIER_KEPT: usize = 4;
 
 impl Followed {
     pub(super) fn new(source: Source, limits: Limits) -> Arc<Self> {
@@ -55,6 +58,22 @@ impl Followed {
 
     pub(super) fn trouble(&self) -> Option<String> {
         self.state().trouble.clone()
+    }
+
+    pub(super) fn kept(&self, commit: &CommitId) -> Option<Arc<Survey>> {
+        let state = self.state();
+        let held = state.earlier.iter().find(|(held, _)| held == commit);
+        held.map(|(_, survey)| survey.clone())
+    }
+
+    pub(super) fn keep_survey(&self, commit: CommitId, survey: Survey) -> Arc<Survey> {
+        let survey = Arc::new(survey);
+        let mut state = self.state();
+        if state.earlier.len() >= EARLIER_KEPT {
+            state.earlier.remove(0);
+        }
+        state.earlier.push((commit, survey.clone()));
+        survey
     }
 
     /// Follows the branch until `stop`. `changed` is called with the Rollouts that have to be looked at, `None` for all.
@@ -225,7 +244,7 @@ async fn told(watch: Option<&mut Watch>) {
     }
 }
 
-fn words(error: &GitError) -> String {
+pub(super) fn words(error: &GitError) -> String {
     match error.hint() {
         Some(hint) => format!("{error} ({hint})"),
         None => error.to_string(),

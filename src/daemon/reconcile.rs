@@ -250,6 +250,14 @@ impl Daemon {
             (None, Some(fault)) => (Err(vec![fault.clone()]), recorded.map(str::to_owned)),
             (None, None) => (wanted, None),
         };
+        let back = status.and_then(|status| status.pinned.as_ref()?.to.parse::<CommitId>().ok());
+        let earlier = match back {
+            None => None,
+            Some(commit) => {
+                let wanted = source.earlier(name, &commit, checkout).await;
+                Some((commit, wanted))
+            }
+        };
         let object = wanted.is_err().then(|| self.stub(name, checkout)).flatten();
         Git::Tip(Box::new(Tip {
             repository: source.source.display(),
@@ -261,6 +269,7 @@ impl Daemon {
             wanted,
             path,
             object,
+            earlier,
             trouble: source.trouble(),
         }))
     }

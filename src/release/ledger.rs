@@ -11,8 +11,8 @@ use crate::{
         condition::{self, Truth},
         meta,
         rollout::{
-            OUTCOME_ACTIVE, OUTCOME_DELETED, OUTCOME_FAILED, OUTCOME_SUCCEEDED, OUTCOME_SUPERSEDED,
-            Release,
+            OUTCOME_ACTIVE, OUTCOME_DELETED, OUTCOME_FAILED, OUTCOME_ROLLED_BACK,
+            OUTCOME_SUCCEEDED, OUTCOME_SUPERSEDED, Release,
         },
         run::{INITIALIZED, SUCCEEDED},
     },
@@ -27,6 +27,11 @@ pub const RESOURCE_HASH: &str = "gitops.tidegate.dev/resource-hash";
 pub const STOPPED_BY: &str = "gitops.tidegate.dev/stopped-by";
 /// [`STOPPED_BY`]: a newer commit took over. Such a run is never resumed.
 pub const STOPPED_SUPERSEDED: &str = "superseded";
+
+/// Why the failure policy stopped a run. Never removed: a run that somebody resumed is not stopped for it again.
+pub const FAILURE: &str = "gitops.tidegate.dev/failure";
+/// Full id of the commit that the failure policy rolled a run back to. Never removed.
+pub const ROLLED_BACK_TO: &str = "gitops.tidegate.dev/rolled-back-to";
 
 /// Returns an annotation of a run.
 pub fn annotation<'a>(run: &'a Run, key: &str) -> Option<&'a str> {
@@ -49,6 +54,8 @@ pub fn release_of(run: &Run) -> Option<(u64, Release)> {
     let over = |kind: &str| condition::find(conditions, kind);
     let (outcome, end) = match failed {
         _ if condition::is_true(conditions, SUCCEEDED) => (OUTCOME_SUCCEEDED, over(SUCCEEDED)),
+        // What came after it may well have taken its clusters, so that it fails in the end.
+        _ if annotation(run, ROLLED_BACK_TO).is_some() => (OUTCOME_ROLLED_BACK, None),
         Some(kind) => (OUTCOME_FAILED, over(kind)),
         None if annotation(run, STOPPED_BY) == Some(STOPPED_SUPERSEDED) => {
             (OUTCOME_SUPERSEDED, None)
@@ -69,6 +76,8 @@ pub fn release_of(run: &Run) -> Option<(u64, Release)> {
         message: end
             .filter(|_| outcome == OUTCOME_FAILED)
             .map(|condition| condition.message.chars().take(500).collect()),
+        failure: annotation(run, FAILURE).map(str::to_owned),
+        rolled_back_to: annotation(run, ROLLED_BACK_TO).map(str::to_owned),
     };
     let number = annotation(run, RELEASE).and_then(|text| text.parse().ok()).unwrap_or_default();
     Some((number, release))
@@ -76,7 +85,8 @@ pub fn release_of(run: &Run) -> Option<(u64, Release)> {
 
 /// Returns the ledger, oldest first: what the status remembers, corrected and completed by the runs that are there.
 ///
-/// A run that is gone before it was over is `Deleted`. At most `limit` entries are kept; the newest always is.
+/// A run that is gone before it was over is `Deleted`. At most `limit` entries are kept: the newest ones, but the newest
+/// that succeeded always is, for that is what clusters go back to.
 pub fn ledger(
     remembered: &[Release],
     runs: &[Arc<Run>],
@@ -105,7 +115,14 @@ pub fn ledger(
     let time = |release: &Release| release.started.as_ref().map(|time| time.0);
     new.sort_by(|(a, x), (b, y)| (a, time(x), &x.run).cmp(&(b, time(y), &y.run)));
     entries.extend(new.into_iter().map(|(_, release)| release));
-    let excess = entries.len().saturating_sub(limit.max(1));
+    let limit = limit.max(1);
+    let excess = entries.len().saturating_sub(limit);
+    let good = entries.iter().rposition(|entry| entry.outcome == OUTCOME_SUCCEEDED);
+    if let Some(good) = good.filter(|good| *good < excess && limit > 1) {
+        // It takes the place of the oldest that would be kept.
+        let kept = entries[good].clone();
+        entries[excess] = kept;
+    }
     entries.drain(..excess);
     entries
 }
@@ -190,10 +207,52 @@ mod tests {
         assert_eq!(ledger(&built, &runs, 10, now), built);
         let gone = ledger(&built, &runs[1..2], 10, now);
         assert_eq!(outcomes(&gone)[..3], [("a", "Succeeded"), ("b", "Failed"), ("c", "Deleted")]);
-        assert_eq!(
-            outcomes(&ledger(&built, &runs, 2, now)),
-            [("d", "Failed"), ("e", "Superseded")]
-        );
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_what_clusters_can_go_back_to() {
+        let good = || condition("Succeeded", "True");
+        let bad = || condition("Succeeded", "False");
+        for (limit, conditions, kept) in [
+            (3, [good(), good(), bad(), bad()], "b c d"),
+            (2, [good(), good(), bad(), bad()], "b d"),
+            (2, [good(), bad(), bad(), bad()], "a d"),
+            (2, [bad(), bad(), bad(), good()], "c d"),
+            (2, [bad(), bad(), bad(), bad()], "c d"),
+            (1, [good(), bad(), bad(), bad()], "d"),
+            (0, [good(), bad(), bad(), bad()], "d"),
+            (9, [good(), bad(), bad(), bad()], "a b c d"),
+        ] {
+            let runs: Vec<Arc<Run>> = (1..)
+                .zip(["a", "b", "c", "d"])
+                .zip(conditions)
+                .map(|((number, name), conditions)| run(name, number, conditions, json!({})))
+                .collect();
+            let built = ledger(&[], &runs, limit, Timestamp::UNIX_EPOCH);
+            let names: Vec<&str> = built.iter().map(|release| release.run.as_str()).collect();
+            assert_eq!(names.join(" "), kept, "{limit}");
+            assert_eq!(ledger(&built, &[], limit, Timestamp::UNIX_EPOCH).len(), names.len());
+        }
+    }
+
+    #[test]
+    fn what_the_failure_policy_did_is_found_on_the_run() {
+        let noted =
+            json!({FAILURE: "a is stuck", ROLLED_BACK_TO: "00", STOPPED_BY: "failure-policy"});
+        for (conditions, outcome) in [
+            (json!([]), "RolledBack"),
+            (condition("Succeeded", "False"), "RolledBack"),
+            (condition("Succeeded", "True"), "Succeeded"),
+        ] {
+            let built =
+                ledger(&[], &[run("a", 1, conditions, noted.clone())], 10, Timestamp::UNIX_EPOCH);
+            assert_eq!(built[0].outcome, outcome);
+            assert_eq!(built[0].failure.as_deref(), Some("a is stuck"));
+            let later = ledger(&built, &[], 10, Timestamp::UNIX_EPOCH);
+            assert_eq!(later, built, "the run may be gone");
+        }
+        let stopped = run("a", 1, json!([]), json!({FAILURE: "a is stuck"}));
+        assert_eq!(ledger(&[], &[stopped], 10, Timestamp::UNIX_EPOCH)[0].outcome, "Active");
     }
 
     #[test]

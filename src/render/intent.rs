@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use super::{Problem, check};
 use crate::{
     api::{
-        rollout::{START_AUTOMATIC, START_MANUAL, SUPERSEDE_QUEUE, SUPERSEDE_STOP},
+        rollout::{
+            FAILURE_ROLLBACK, FAILURE_STOP, FAILURE_WAIT, START_AUTOMATIC, START_MANUAL,
+            SUPERSEDE_QUEUE, SUPERSEDE_STOP,
+        },
         strategy::{Stage, StrategySpec},
     },
     model::GoDuration,
@@ -30,6 +33,8 @@ pub struct Intent {
     pub progress_deadline: Option<GoDuration>,
     /// Stop a run with more stuck clusters.
     pub max_stuck_clusters: Option<u32>,
+    /// What becomes of a run that is stopped for one of these.
+    pub on_failure: OnFailure,
     /// How many runs the status remembers.
     pub history: usize,
     /// Start nothing, and stop what runs.
@@ -63,6 +68,16 @@ pub enum WhenSuperseded {
     Stop,
     /// Waits for its end.
     Queue,
+}
+
+/// What becomes of a run that failed by the Rollout's own measure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It stops, and a person goes on.
+    #[default]
+    Stop,
+    /// It stops, and what was everywhere before is rolled out.
+    Rollback,
 }
 
 const FIELDS: &[&str] = &[
@@ -122,6 +137,10 @@ pub fn intent(rollout: &Value) -> Result<Intent, Vec<Problem>> {
         rollback_strategy: reader.rollback(spec),
         progress_deadline: reader.deadline(spec),
         max_stuck_clusters: reader.failure(spec),
+        on_failure: match spec.get("failure").and_then(|failure| failure["action"].as_str()) {
+            Some(FAILURE_ROLLBACK) => OnFailure::Rollback,
+            _ => OnFailure::Stop,
+        },
         history: reader.history(spec),
         suspend: match spec.get("suspend") {
             None | Some(Value::Null) => false,
@@ -311,11 +330,20 @@ impl Reader {
             .object(spec, "failure", &["progressDeadline", "maxStuckClusters", "action"])?
             .clone();
         match map.get("action").map(|action| action.as_str().unwrap_or_default()) {
-            None | Some("Stop" | "Wait") => {}
-            Some("Rollback") => self.problems.push(
-                Problem::new("/spec/failure/action", "Rollback is not supported yet")
-                    .with_hint("use Stop, and revert the commit"),
-            ),
+            Some(FAILURE_ROLLBACK)
+                if !["progressDeadline", "maxStuckClusters"]
+                    .iter()
+                    .any(|f| map.contains_key(*f)) =>
+            {
+                self.problems.push(
+                    Problem::new(
+                        "/spec/failure/action",
+                        "without a limit there is never a rollback",
+                    )
+                    .with_hint("set progressDeadline, maxStuckClusters, or both"),
+                );
+            }
+            None | Some(FAILURE_STOP | FAILURE_ROLLBACK | FAILURE_WAIT) => {}
             Some(_) => self.problem("/spec/failure/action", "expected Stop, Rollback or Wait"),
         }
         let value = map.get("maxStuckClusters")?;
@@ -343,7 +371,7 @@ impl Reader {
 
 /// Returns whether the failure policy is to wait, whatever happens: then it has no limits.
 fn waits(spec: &Map<String, Value>) -> bool {
-    spec.get("failure").is_some_and(|failure| failure["action"] == "Wait")
+    spec.get("failure").is_some_and(|failure| failure["action"] == FAILURE_WAIT)
 }
 
 /// Returns the known field that a misspelt one is nearest to, if it is near.
@@ -399,6 +427,7 @@ mod tests {
                 rollback_strategy: None,
                 progress_deadline: None,
                 max_stuck_clusters: None,
+                on_failure: OnFailure::Stop,
                 history: 10,
                 suspend: false,
             }
@@ -457,7 +486,10 @@ mod tests {
             (with("history", json!(0)), "a number from 1 to 100"),
             (with("failure", json!({"progressDeadline": "soon"})), "is not a duration"),
             (with("failure", json!({"progresDeadline": "1m"})), "did you mean `progressDeadline`?"),
-            (with("failure", json!({"action": "Rollback"})), "not supported yet"),
+            (
+                with("failure", json!({"action": "Rollback"})),
+                "set progressDeadline, maxStuckClusters",
+            ),
             (with("strategyName", Value::Null), "a strategyName, or stages, are required"),
         ] {
             let error = read(spec.clone()).unwrap_err();

@@ -14,7 +14,7 @@ pub mod wanted;
 pub mod yaml;
 
 pub use fault::{Fault, Problem};
-pub use intent::{Intent, Start, StrategyChoice, WhenSuperseded};
+pub use intent::{Intent, OnFailure, Start, StrategyChoice, WhenSuperseded};
 pub use preflight::{Obstacle, preflight};
 pub use repository::{File, Parsed, Repository};
-pub use wanted::{Wanted, wanted};
+pub use wanted::{Survey, Wanted, wanted};

@@ -18,7 +18,7 @@ use crate::api::{
 };
 
 /// A cluster in flight for longer than this is stuck.
-pub(super) const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(5);
+pub const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) fn is_started(cluster: &ClusterStatus) -> bool {
     is_true(&cluster.conditions, STARTED)

@@ -51,7 +51,7 @@ mod validate;
 mod words;
 
 pub use advance::advance;
-pub use cluster::{Health, health, trouble};
+pub use cluster::{Health, STUCK_AFTER, health, trouble};
 pub use initialize::rehearse;
 
 pub use progress::{Cause, ClusterProgress, Phase, Progress, StageProgress, progress};

@@ -1,11 +1,17 @@
 //! What a pass decides.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    api::rollout::{InventoryEntry, RolloutStatus},
+    api::{
+        rollout::{InventoryEntry, RolloutStatus},
+        run::{STATE_RUN, STATE_STOP},
+    },
     model::{Digest, ObjectKey},
+    release::ledger::STOPPED_BY,
 };
 
 /// What to record, and what to do.
@@ -35,8 +41,8 @@ pub enum Order {
         run: String,
         /// `Run` or `Stop`.
         state: &'static str,
-        /// [`crate::release::ledger::STOPPED_BY`]; nothing removes it.
-        stopped_by: Option<&'static str>,
+        /// Annotations that go with it; nothing removes one.
+        annotations: BTreeMap<&'static str, Option<String>>,
     },
     /// Delete a run that has not begun.
     DeleteRun {
@@ -52,6 +58,26 @@ pub enum Order {
         /// A merge patch of its status.
         patch: Value,
     },
+}
+
+impl Order {
+    /// Starts or resumes a run.
+    pub fn go(run: impl Into<String>) -> Self {
+        Self::SetRunState {
+            run: run.into(),
+            state: STATE_RUN,
+            annotations: [(STOPPED_BY, None)].into(),
+        }
+    }
+
+    /// Stops a run, and notes why: a value of [`STOPPED_BY`].
+    pub fn stop(run: impl Into<String>, by: &str) -> Self {
+        Self::SetRunState {
+            run: run.into(),
+            state: STATE_STOP,
+            annotations: [(STOPPED_BY, Some(by.to_owned()))].into(),
+        }
+    }
 }
 
 /// Objects to bring to the hub: content in order, then what goes, then the strategy, then the placement, last of all.

@@ -15,7 +15,7 @@ use crate::{
         run::{INITIALIZED, RunSpec, STATE_INITIALIZE, STATE_RUN, STATE_STOP, SUCCEEDED},
     },
     model::{CommitId, Digest, SnapshotIndex},
-    release::ledger::{STOPPED_BY, STOPPED_SUPERSEDED, annotation},
+    release::ledger::{FAILURE, ROLLED_BACK_TO, STOPPED_BY, STOPPED_SUPERSEDED, annotation},
     render::{Obstacle, WhenSuperseded, preflight},
     rollout::{self, Phase, Progress, progress},
 };
@@ -92,16 +92,16 @@ pub fn supersede(
             STATE_RUN if policy == WhenSuperseded::Queue => return Before::Queued(name),
             STATE_STOP if marked => {
                 let phase = progress_of(run, now).phase;
-                // A stuck cluster may never settle; waiting for it would keep its remedy away.
-                if !matches!(phase, Phase::Stopped | Phase::Stuck) {
+                // A stuck cluster may never settle; waiting for it would keep its remedy away. What the failure policy
+                // gave up is not waited for either.
+                let hopeless = phase == Phase::Stuck || annotation(run, FAILURE).is_some();
+                if phase != Phase::Stopped && !hopeless {
                     settling = Some(name);
                 }
             }
-            _ => orders.push(Order::SetRunState {
-                run: name,
-                state: STATE_STOP,
-                stopped_by: Some(STOPPED_SUPERSEDED),
-            }),
+            // What it left in flight is what is to be mended.
+            STATE_STOP if annotation(run, ROLLED_BACK_TO).is_some() => {}
+            _ => orders.push(Order::stop(name, STOPPED_SUPERSEDED)),
         }
     }
     match (orders.is_empty(), settling) {

@@ -78,6 +78,8 @@ pub struct Tip {
     pub path: Option<String>,
     /// The Rollout's object as written, for the first appearance of one with faults.
     pub object: Option<Value>,
+    /// What the Rollout wanted at the commit that it is rolled back to, or why that cannot be read; while it is.
+    pub earlier: Option<(CommitId, Result<Wanted, String>)>,
     /// Why the tip could not be read lately, though an earlier one could.
     pub trouble: Option<String>,
 }

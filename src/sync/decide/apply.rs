@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     LOOK_AGAIN,
     desk::{Desk, Flow, halt},
+    pin::Goal,
 };
 use crate::{
     api::{
@@ -25,7 +26,8 @@ use crate::{
 };
 
 impl Desk<'_> {
-    pub(super) fn apply(&mut self, tip: &Tip, wanted: &Wanted) -> Flow<Content> {
+    pub(super) fn apply(&mut self, tip: &Tip, goal: &Goal<'_>) -> Flow<Content> {
+        let wanted = goal.wanted.as_ref();
         let entries: Vec<InventoryEntry> = wanted.objects().map(|m| entry(&m.key)).collect();
         let prune = match inventory::prune(&self.status.inventory, &entries) {
             Prune::Delete(keys) => keys,
@@ -36,7 +38,7 @@ impl Desk<'_> {
             let run = self.status.run.clone().unwrap_or_default();
             return halt(Finding::waits(
                 reason::QUEUED,
-                format!("commit {} waits until run {run} is over", tip.content_commit.short()),
+                format!("commit {} waits until run {run} is over", goal.commit.short()),
             ));
         }
         let place = |manifest: &crate::manifest::Manifest| manifest.place.to_string();
@@ -48,7 +50,7 @@ impl Desk<'_> {
                 .strategies()
                 .map(|strategy| (object::strategy(wanted, strategy), place(strategy)))
                 .chain(
-                    object::placement(wanted, &tip.content_commit)
+                    object::placement(wanted, &goal.commit)
                         .zip(wanted.placement.as_ref().map(place)),
                 )
                 .collect(),
@@ -87,7 +89,7 @@ impl Desk<'_> {
                 self.orders.push(Order::Apply(Box::new(apply)));
                 halt(Finding::waits(
                     reason::APPLYING,
-                    format!("commit {} is applied to the hub", tip.content_commit.short()),
+                    format!("commit {} is applied to the hub", goal.commit.short()),
                 ))
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::pin::Goal;
 use crate::{
     api::{
         Run,
@@ -116,13 +117,19 @@ impl Desk<'_> {
             let wanted = self.rendered(tip)?;
             self.write_rollout(wanted)?;
             self.suspend()?;
-            let content = self.apply(tip, wanted)?;
-            let bound = self.bind(wanted, &content)?;
-            self.release(tip, wanted, &content, bound)
+            let goal = self.goal(tip, wanted)?;
+            let flow = self.bring(tip, &goal);
+            self.tell_pin(&goal, flow)
         });
         match flow {
             Ok(finding) | Err(Halt::At(finding)) => finding,
         }
+    }
+
+    fn bring(&mut self, tip: &Tip, goal: &Goal<'_>) -> Flow<Finding> {
+        let content = self.apply(tip, goal)?;
+        let bound = self.bind(&goal.wanted, &content)?;
+        self.release(goal, &content, bound)
     }
 
     pub(super) fn finish(mut self, finding: Finding) -> Pass {
@@ -143,11 +150,12 @@ impl Desk<'_> {
         status::record(
             &mut self.status,
             &finding,
-            self.steps,
+            std::mem::take(&mut self.steps),
             progress.as_ref(),
             generation,
             self.now,
         );
+        self.show_pin(generation);
         Pass { status: self.status, orders: self.orders, wake: finding.wake }
     }
 }

@@ -5,17 +5,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     LOOK_AGAIN,
     desk::{Desk, Flow, halt},
+    pin::Goal,
 };
 use crate::{
     api::{
         Run, condition,
         rollout::{BOUND, OUTCOME_FAILED, Release, reason},
-        run::{INITIALIZED, STATE_INITIALIZE, STATE_RUN},
+        run::{INITIALIZED, STATE_INITIALIZE, STATE_STOP},
     },
     placement::snapshot::Group,
     release::{
         Content,
-        ledger::{STOPPED_BY, annotation},
+        ledger::{FAILURE, STOPPED_BY, annotation},
         prove,
     },
     render::{Start, Wanted, object::STOPPED_FAILURE},
@@ -31,10 +32,11 @@ impl Desk<'_> {
     /// Looks after the run that rolls this content out.
     pub(super) fn drive(
         &mut self,
-        wanted: &Wanted,
+        goal: &Goal<'_>,
         content: &Content,
         newest: &Release,
     ) -> Flow<Finding> {
+        let wanted = goal.wanted.as_ref();
         let revision: String = newest.commit.chars().take(8).collect();
         let index = newest.index.clone().unwrap_or_else(|| "?".to_owned());
         let Some(run) = self.current.clone() else {
@@ -64,9 +66,15 @@ impl Desk<'_> {
         if release::state(&run) == STATE_INITIALIZE && !release::is_over(&run) {
             self.start(wanted, content, &run)?;
         }
-        self.guard(wanted, &run, &progress);
+        let wake = self.guard(goal, &run, &progress);
         let text = status::describe(&newest.run, &revision, &index, &progress);
-        Ok(match progress.phase {
+        if let Some(why) = stopped_for(&run) {
+            let message = format!(
+                "the failure policy stopped the run: {why}; mend the clusters and set the run's spec.state to Run, or push a commit that mends or reverts this one; {text}"
+            );
+            return Ok(Finding::stalled(reason::FAILURE_POLICY, message));
+        }
+        let finding = match progress.phase {
             Phase::Succeeded => Finding::new(
                 State::Ready,
                 reason::SUCCEEDED,
@@ -81,17 +89,12 @@ impl Desk<'_> {
                 ),
             ),
             Phase::Stuck => Finding::waits(reason::STUCK, text),
-            Phase::Stopped if annotation(&run, STOPPED_BY) == Some(STOPPED_FAILURE) => {
-                Finding::stalled(
-                    reason::FAILURE_POLICY,
-                    format!("the failure policy stopped the run; {text}"),
-                )
-            }
             Phase::Stopped | Phase::Stopping => Finding::waits(reason::STOPPED, text),
             Phase::Initialized => Finding::waits(reason::WAITING_FOR_START, text),
             Phase::Waiting => Finding::waits(reason::WAITING_FOR_APPROVAL, text),
             Phase::Pending | Phase::Updating => Finding::waits(reason::ROLLING_OUT, text),
-        })
+        };
+        Ok(Finding { wake: finding.wake.or(wake), ..finding })
     }
 
     /// Starts a run that has not begun: when its content is proved, and nobody wants to do it by hand.
@@ -134,10 +137,18 @@ impl Desk<'_> {
             self.steps.done(BOUND, reason::PROVED, text);
         }
         if wanted.intent.start == Start::Automatic {
-            self.orders.push(Order::SetRunState { run: name, state: STATE_RUN, stopped_by: None });
+            self.orders.push(Order::go(name));
         }
         Ok(())
     }
+}
+
+/// Returns why the failure policy stopped a run that still is stopped for it.
+fn stopped_for(run: &Run) -> Option<&str> {
+    let stopped = !release::is_over(run)
+        && release::state(run) == STATE_STOP
+        && annotation(run, STOPPED_BY) == Some(STOPPED_FAILURE);
+    stopped.then(|| annotation(run, FAILURE).unwrap_or("no reason is noted"))
 }
 
 #[cfg(test)]
@@ -145,7 +156,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::sync::decide::fixture::{digest, run, snapshot, told, web};
+    use crate::{
+        api::run::STATE_RUN,
+        sync::decide::fixture::{digest, run, snapshot, told, web},
+    };
 
     #[test]
     fn the_run_of_the_same_content_is_started_once_and_only_when_automatic() {

@@ -1,39 +1,319 @@
 //! The failure policy: a run in which too much is stuck, or nothing moves.
+//!
+//! It acts once per commit. That it did is written on the run with the same patch that stops it, and from there into the
+//! ledger: a restart finds it, and a run that somebody resumed is left to them.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use super::desk::Desk;
+use super::{desk::Desk, pin::Goal};
 use crate::{
     api::{
         Run,
-        run::{STATE_RUN, STATE_STOP},
+        rollout::{OUTCOME_SUCCEEDED, Release},
+        run::STATE_RUN,
     },
-    render::{Wanted, object::STOPPED_FAILURE},
-    rollout::{Phase, Progress},
+    model::GoDuration,
+    release::ledger::{FAILURE, ROLLED_BACK_TO},
+    render::{Intent, OnFailure, object::STOPPED_FAILURE},
+    rollout::{Phase, Progress, STUCK_AFTER, StageProgress},
     sync::{Order, release},
 };
 
+/// What the policy says of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It failed, in these words.
+    Failed(String),
+    /// It did not, and will not before this moment if nothing moves.
+    Fine(Option<Timestamp>),
+}
+
+/// More clusters are not named.
+const NAMES_MAX: usize = 5;
+/// A cluster is stuck as soon as it is over the limit, not at it.
+const TICK: SignedDuration = SignedDuration::from_millis(1);
+
 impl Desk<'_> {
-    /// Carries out the failure policy.
-    pub(super) fn guard(&mut self, wanted: &Wanted, run: &Run, progress: &Progress) {
-        if release::state(run) != STATE_RUN
-            || !matches!(progress.phase, Phase::Updating | Phase::Stuck)
-        {
-            return;
+    /// Carries out the failure policy. Returns when to look again if nothing happens.
+    pub(super) fn guard(
+        &mut self,
+        goal: &Goal<'_>,
+        run: &Run,
+        progress: &Progress,
+    ) -> Option<Timestamp> {
+        let intent = &goal.wanted.intent;
+        let commit = self.status.history.last()?.commit.clone();
+        let acted = self
+            .status
+            .history
+            .iter()
+            .any(|release| release.commit == commit && release.failure.is_some());
+        // A way back is not taken back.
+        if goal.is_back || acted || release::state(run) != STATE_RUN {
+            return None;
         }
-        let clusters = || progress.stages.iter().flat_map(|stage| &stage.clusters);
-        let stuck = clusters().filter(|cluster| cluster.phase == Phase::Stuck).count();
-        let too_many = wanted.intent.max_stuck_clusters.is_some_and(|max| stuck > max as usize);
-        let moved = clusters().filter_map(|cluster| cluster.since).max();
-        let late = wanted.intent.progress_deadline.zip(moved).is_some_and(|(deadline, moved)| {
-            self.now.duration_since(moved) > SignedDuration::from(deadline)
-        });
-        if too_many || late {
-            self.orders.push(Order::SetRunState {
-                run: run.metadata.name.clone().unwrap_or_default(),
-                state: STATE_STOP,
-                stopped_by: Some(STOPPED_FAILURE),
-            });
+        let why = match judge(intent, progress, self.now) {
+            Verdict::Fine(wake) => return wake,
+            Verdict::Failed(why) => why,
+        };
+        let mut order = Order::stop(run.metadata.name.clone().unwrap_or_default(), STOPPED_FAILURE);
+        if let Order::SetRunState { annotations, .. } = &mut order {
+            annotations.insert(FAILURE, Some(why));
+            if intent.on_failure == OnFailure::Rollback
+                && let Some(good) = way_back(&self.status.history, goal.wanted.digest.as_str())
+            {
+                annotations.insert(ROLLED_BACK_TO, Some(good.commit.clone()));
+            }
+        }
+        self.orders.push(order);
+        None
+    }
+}
+
+/// Returns the newest release that finished everywhere, unless it is the very content that failed now.
+fn way_back<'a>(history: &'a [Release], digest: &str) -> Option<&'a Release> {
+    let good = history.iter().rev().find(|release| release.outcome == OUTCOME_SUCCEEDED);
+    good.filter(|release| release.content_digest != digest)
+}
+
+/// Judges a run that is in state `Run`. At a gate, time does not count: somebody else is to move.
+fn judge(intent: &Intent, progress: &Progress, now: Timestamp) -> Verdict {
+    if !matches!(progress.phase, Phase::Updating | Phase::Stuck) {
+        return Verdict::Fine(None);
+    }
+    let mut wakes = Vec::new();
+    if let Some(max) = intent.max_stuck_clusters {
+        let stuck = names(progress, |phase| phase == Phase::Stuck);
+        if stuck.len() > max as usize {
+            return Verdict::Failed(format!(
+                "{} stuck, where {max} may be: {}",
+                count(stuck.len()),
+                shown(&stuck)
+            ));
+        }
+        let next = progress.in_flight().filter(|cluster| cluster.phase != Phase::Stuck);
+        let next = next.filter_map(|cluster| cluster.since).min();
+        wakes.extend(next.and_then(|since| since.checked_add(STUCK_AFTER + TICK).ok()));
+    }
+    if let Some((deadline, moved)) = intent.progress_deadline.zip(moved(progress)) {
+        let due = moved.checked_add(SignedDuration::from(deadline)).unwrap_or(Timestamp::MAX);
+        if now >= due {
+            return Verdict::Failed(late(progress, deadline, moved));
+        }
+        wakes.push(due);
+    }
+    Verdict::Fine(wakes.into_iter().min())
+}
+
+/// Returns when something moved last. What a gate held up does not count against what comes after it.
+fn moved(progress: &Progress) -> Option<Timestamp> {
+    let stages = progress.stages.iter();
+    let clusters = stages.flat_map(|stage| {
+        stage.clusters.iter().filter_map(|cluster| cluster.since).chain(stage.started)
+    });
+    // A stuck run tells since when it is called so, which is no movement.
+    clusters.chain(progress.since.filter(|_| progress.phase == Phase::Updating)).max()
+}
+
+fn late(progress: &Progress, deadline: GoDuration, moved: Timestamp) -> String {
+    let moving = names(progress, |phase| matches!(phase, Phase::Updating | Phase::Stuck));
+    let waits = match moving.is_empty() {
+        true => String::new(),
+        false => format!(", and {} not done: {}", count(moving.len()), shown(&moving)),
+    };
+    format!("nothing moved for {deadline}, since {moved}{waits}")
+}
+
+fn names(progress: &Progress, phase: impl Fn(Phase) -> bool) -> Vec<String> {
+    let of = |stage: &StageProgress| {
+        let clusters = stage.clusters.iter().filter(|cluster| phase(cluster.phase));
+        clusters.map(|cluster| format!("{} (stage {})", cluster.name, stage.name)).collect()
+    };
+    progress.stages.iter().flat_map(|stage| -> Vec<String> { of(stage) }).collect()
+}
+
+fn shown(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMES_MAX);
+    let text = names[..names.len() - more].join(", ");
+    if more == 0 { text } else { format!("{text} and {more} more") }
+}
+
+fn count(clusters: usize) -> String {
+    match clusters {
+        1 => "1 cluster is".to_owned(),
+        more => format!("{more} clusters are"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::rollout::reason,
+        sync::{
+            Seen,
+            decide::fixture::{
+                COMMIT, OTHER, also, digest, in_flight, pass, run, shown, snapshot, succeeded,
+                wanting, web,
+            },
+        },
+    };
+
+    const GOOD: &str = "00112233445566778899aabbccddeeff00112233";
+
+    /// A run of the tip's content with clusters that started at these times; the tables look at midnight.
+    fn running(spec: &str, started: &[(&str, &str)]) -> Seen {
+        let seen = snapshot(web(spec), true);
+        let own = digest(&seen);
+        run(seen, &own, STATE_RUN, json!({}), "0", in_flight(started))
+    }
+
+    fn of_intent(spec: &str) -> Intent {
+        wanting(spec, "new").intent
+    }
+
+    fn progress_of(seen: &Seen) -> Progress {
+        release::progress_of(&seen.runs[0], "2026-01-01T00:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn too_much_or_too_long_is_told_with_names_and_otherwise_when_it_would_be() {
+        let fine = |wake: &str| Verdict::Fine(Some(wake.parse().unwrap()));
+        let failed = |why: &str| Verdict::Failed(why.into());
+        let deadline = "  failure: {progressDeadline: 10m}\n";
+        let stuck = "  failure: {maxStuckClusters: 1}\n";
+        let either = "  failure: {maxStuckClusters: 0, progressDeadline: 1h}\n";
+        let (old, older) = ("2025-12-31T23:49:59Z", "2025-12-31T23:40:00Z");
+        let recent = "2025-12-31T23:59:00Z";
+        for (spec, started, want) in [
+            ("", vec![("a", older)], Verdict::Fine(None)),
+            (
+                "  failure: {progressDeadline: 1s, maxStuckClusters: 0, action: Wait}\n",
+                vec![("a", older)],
+                Verdict::Fine(None),
+            ),
+            (deadline, vec![("a", recent)], fine("2026-01-01T00:09:00Z")),
+            (deadline, vec![("a", older), ("b", recent)], fine("2026-01-01T00:09:00Z")),
+            (
+                deadline,
+                vec![("a", "2025-12-31T23:50:00Z")],
+                failed(
+                    "nothing moved for 10m0s, since 2025-12-31T23:50:00Z, and 1 cluster is not done: a (stage all)",
+                ),
+            ),
+            (
+                deadline,
+                vec![("a", older), ("b", old)],
+                failed(
+                    "nothing moved for 10m0s, since 2025-12-31T23:49:59Z, and 2 clusters are not done: a (stage all), b (stage all)",
+                ),
+            ),
+            (stuck, vec![("a", old), ("b", recent)], fine("2026-01-01T00:04:00.001Z")),
+            (stuck, vec![("a", old)], Verdict::Fine(None)),
+            (
+                stuck,
+                vec![("a", old), ("b", older)],
+                failed("2 clusters are stuck, where 1 may be: a (stage all), b (stage all)"),
+            ),
+            (either, vec![("a", "2025-12-31T23:55:00Z")], fine("2026-01-01T00:00:00.001Z")),
+            (either, vec![("a", old)], failed("1 cluster is stuck, where 0 may be: a (stage all)")),
+        ] {
+            let seen = running(spec, &started);
+            let verdict = judge(
+                &of_intent(spec),
+                &progress_of(&seen),
+                "2026-01-01T00:00:00Z".parse().unwrap(),
+            );
+            assert_eq!(verdict, want, "{spec}{started:?}");
+        }
+    }
+
+    #[test]
+    fn only_some_names_are_told() {
+        let names: Vec<String> = (0..8).map(|number| format!("c{number}")).collect();
+        assert_eq!(super::shown(&names), "c0, c1, c2, c3, c4 and 3 more");
+        assert_eq!(super::shown(&names[..5]), "c0, c1, c2, c3, c4");
+    }
+
+    #[test]
+    fn a_gate_counts_neither_while_it_is_shut_nor_when_it_opens() {
+        let intent = of_intent("  failure: {progressDeadline: 10m}\n");
+        let mut progress = progress_of(&running("", &[("a", "2025-12-31T20:00:00Z")]));
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        progress.phase = Phase::Waiting;
+        assert_eq!(judge(&intent, &progress, now), Verdict::Fine(None));
+        // It opens: the run is updating again since a moment ago, and no cluster has started yet.
+        progress.phase = Phase::Updating;
+        progress.since = Some("2025-12-31T23:59:00Z".parse().unwrap());
+        let due = "2026-01-01T00:09:00Z".parse().unwrap();
+        assert_eq!(judge(&intent, &progress, now), Verdict::Fine(Some(due)));
+        // To be called stuck is no movement.
+        progress.phase = Phase::Stuck;
+        assert!(matches!(judge(&intent, &progress, now), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn the_pass_wakes_for_the_deadline_and_acts_on_it_once_per_commit() {
+        let spec = "  failure: {progressDeadline: 10m}\n";
+        let seen = running(spec, &[("a", "2025-12-31T23:59:00Z")]);
+        let fine = pass(&seen);
+        assert_eq!(shown(&fine), (String::new(), reason::ROLLING_OUT.into()));
+        assert_eq!(fine.wake, Some("2026-01-01T00:09:00Z".parse().unwrap()));
+
+        let late = [("a", "2025-12-31T23:00:00Z")];
+        let stopped = "r Stop failure-policy";
+        assert_eq!(shown(&pass(&running(spec, &late))).0, stopped);
+        // Resumed by hand.
+        let seen = snapshot(web(spec), true);
+        let own = digest(&seen);
+        let noted = json!({ FAILURE: "nothing moved" });
+        let resumed = run(seen.clone(), &own, STATE_RUN, noted.clone(), "0", in_flight(&late));
+        assert_eq!(shown(&pass(&resumed)).0, "");
+        // Deleted by hand, and made again.
+        let again = run(seen.clone(), &own, STATE_RUN, json!({}), "0", in_flight(&late));
+        let before = |commit| also(again.clone(), 0, ("q", commit, &own), noted.clone(), json!({}));
+        assert_eq!(shown(&pass(&before(COMMIT))).0, "q Stop superseded");
+        assert_eq!(shown(&pass(&before(GOOD))).0, "q Stop superseded, r Stop failure-policy");
+        // Stopped by somebody else in the meantime.
+        let other = run(seen, &own, crate::api::run::STATE_STOP, json!({}), "0", in_flight(&late));
+        assert_eq!(shown(&pass(&other)).0, "");
+    }
+
+    #[test]
+    fn the_way_back_is_the_newest_that_finished_everywhere() {
+        let late = [("a", "2025-12-31T23:00:00Z")];
+        for (action, digests, want) in [
+            ("Rollback", [OTHER, "x"], Some(GOOD)),
+            ("Rollback", ["x", "same"], None),
+            ("Rollback", ["same", "x"], Some(GOOD)),
+            ("Stop", [OTHER, "x"], None),
+        ] {
+            let spec = format!("  failure: {{progressDeadline: 10m, action: {action}}}\n");
+            let mut seen = running(&spec, &late);
+            let own = digest(&seen);
+            seen.runs.clear();
+            for (number, content) in digests.into_iter().enumerate() {
+                let commit =
+                    if number == 1 { GOOD } else { "ff112233445566778899aabbccddeeff00112233" };
+                let content = if content == "same" { &own } else { content };
+                let number = u32::try_from(number).unwrap();
+                let name = format!("old{number}");
+                seen = also(seen, number, (&name, commit, content), json!({}), succeeded());
+            }
+            seen = also(seen, 5, ("r", COMMIT, &own), json!({}), in_flight(&late));
+            let mut newest = Run::clone(&seen.runs[2]);
+            newest.spec.state = Some(STATE_RUN.into());
+            newest.spec.resource_snapshot_index = Some("0".into());
+            seen.runs[2] = std::sync::Arc::new(newest);
+            let orders = pass(&seen).orders;
+            let [Order::SetRunState { annotations, .. }] = orders.as_slice() else {
+                panic!("{orders:?}")
+            };
+            let to = annotations.get(ROLLED_BACK_TO).and_then(Option::as_deref);
+            assert_eq!(to, want, "{action} {digests:?}");
+            assert!(annotations[FAILURE].as_deref().unwrap().contains("a (stage all)"));
         }
     }
 }

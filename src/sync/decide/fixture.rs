@@ -8,12 +8,20 @@ use serde_json::{Value, json};
 
 use super::decide;
 use crate::{
-    api::{condition, meta, rollout::READY},
+    api::{
+        condition, meta,
+        rollout::READY,
+        run::{INITIALIZED, PROGRESSING, STARTED, STATE_STOP, SUCCEEDED},
+    },
     manifest::Limits,
     model::ObjectName,
     placement::{select::Selection, snapshot::pieces},
-    release::{Content, bind::applied, ledger::RELEASE},
-    render::{File, Parsed, Repository, wanted},
+    release::{
+        Content,
+        bind::applied,
+        ledger::{RELEASE, STOPPED_BY},
+    },
+    render::{File, Parsed, Repository, Wanted, wanted},
     sync::{ApplyOutcome, Git, News, Order, Pass, Seen, Tip},
 };
 
@@ -21,23 +29,34 @@ pub(super) const COMMIT: &str = "3f2a91c0d5e6f708192a3b4c5d6e7f8091a2b3c4";
 pub(super) const OTHER: &str =
     "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A Rollout whose objects are applied, with these lines in its spec.
-pub(super) fn web(spec: &str) -> Seen {
+/// What Rollout `web` wants with these lines in its spec, and with a Namespace that has this label.
+pub(super) fn wanting(spec: &str, label: &str) -> Wanted {
     let rollout = format!(
         "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: web}}\nspec:\n  manifests: ./manifests\n  placementName: web\n  strategyName: slow\n{spec}"
     );
+    let namespace = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: web, labels: {{is: {label}}}}}\n"
+    );
     let files = [
-        ("apps/web/manifests/ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n"),
+        ("apps/web/manifests/ns.yaml", namespace.as_str()),
         ("apps/web/placement.yaml", "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterResourcePlacement\nmetadata: {name: web}\nspec:\n  resourceSelectors: [{group: '', version: v1, kind: Namespace, name: web}]\n  strategy: {type: External}\n"),
         ("apps/web/rollout.yaml", rollout.as_str()),
         ("strategies/slow.yaml", "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterStagedUpdateStrategy\nmetadata: {name: slow}\nspec: {stages: [{name: all, labelSelector: {}}]}\n"),
     ]
     .map(|(path, text)| File { path: path.into(), bytes: text.as_bytes().into() });
     let limits = Limits::default();
-    let survey = wanted(&Repository::of("", files.to_vec(), &limits, |file| {
+    let mut survey = wanted(&Repository::of("", files.to_vec(), &limits, |file| {
         Arc::new(Parsed::of(file, &limits))
     }));
-    let name = ObjectName { namespace: String::new(), name: "web".into() };
+    survey.rollouts.remove(&web_name()).unwrap().unwrap()
+}
+
+fn web_name() -> ObjectName {
+    ObjectName { namespace: String::new(), name: "web".into() }
+}
+
+/// A Rollout whose objects are applied, with these lines in its spec.
+pub(super) fn web(spec: &str) -> Seen {
     let tip = Tip {
         repository: "https://git.example/web".into(),
         reference: "refs/heads/main".into(),
@@ -45,13 +64,14 @@ pub(super) fn web(spec: &str) -> Seen {
         commit: COMMIT.parse().unwrap(),
         content_commit: COMMIT.parse().unwrap(),
         news: News::None,
-        wanted: survey.rollouts[&name].clone(),
+        wanted: Ok(wanting(spec, "new")),
         path: Some("apps/web/rollout.yaml".into()),
         object: None,
+        earlier: None,
         trouble: None,
     };
     let mut seen = Seen {
-        name,
+        name: web_name(),
         namespace: "tidegate-system".into(),
         rollout: None,
         git: Git::Tip(Box::new(tip)),
@@ -69,8 +89,17 @@ pub(super) fn web(spec: &str) -> Seen {
     let first = pass(&seen).orders;
     let [Order::WriteRollout(object)] = first.as_slice() else { panic!("{first:?}") };
     seen.rollout = Some(Arc::new(serde_json::from_value(object.clone()).unwrap()));
-    let second = pass(&seen).orders;
-    if let [Order::Apply(apply)] = second.as_slice() {
+    apply(seen)
+}
+
+/// What the next pass wants to be applied is applied.
+pub(super) fn apply(mut seen: Seen) -> Seen {
+    let orders = pass(&seen).orders;
+    let ordered = orders.iter().find_map(|order| match order {
+        Order::Apply(apply) => Some(apply),
+        _ => None,
+    });
+    if let Some(apply) = ordered {
         let content = Content {
             objects: vec![applied(apply.content[0].0.clone(), apply.content[0].0.clone())],
             namespaces: Vec::new(),
@@ -120,22 +149,78 @@ pub(super) fn run(
     seen
 }
 
+/// One more run of ours, of this place in the ledger.
+pub(super) fn also(
+    mut seen: Seen,
+    number: u32,
+    (name, commit, content): (&str, &str, &str),
+    more: Value,
+    status: Value,
+) -> Seen {
+    let mut annotations = json!({meta::ROLLOUT: "web", meta::COMMIT: commit,
+        meta::CONTENT_DIGEST: content, RELEASE: number.to_string()});
+    annotations.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let run = json!({"apiVersion": "placement.kubernetes-fleet.io/v1beta1", "kind": "ClusterStagedUpdateRun",
+        "metadata": {"name": name, "uid": name, "annotations": annotations},
+        "spec": {"placementName": "web", "stagedRolloutStrategyName": "slow", "state": STATE_STOP,
+            "resourceSnapshotIndex": number.to_string()}, "status": status});
+    seen.runs.push(Arc::new(serde_json::from_value(run).unwrap()));
+    seen
+}
+
+/// A condition since midnight.
+pub(super) fn condition_of(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": "2026-01-01T00:00:00Z"})
+}
+
+/// The status of a run that succeeded.
+pub(super) fn succeeded() -> Value {
+    json!({"conditions": [condition_of(INITIALIZED, "True", "R", ""), condition_of(SUCCEEDED, "True", "R", "")]})
+}
+
+/// The status of a run whose clusters in stage `all` started at these times.
+pub(super) fn in_flight(started: &[(&str, &str)]) -> Value {
+    let clusters: Vec<Value> = started
+        .iter()
+        .map(|(name, at)| {
+            let mut begun = condition_of(STARTED, "True", "R", "");
+            begun["lastTransitionTime"] = json!(at);
+            json!({"clusterName": name, "conditions": [begun]})
+        })
+        .collect();
+    let since = started.iter().map(|(_, at)| *at).min();
+    let mut going = condition_of(PROGRESSING, "True", "R", "");
+    going["lastTransitionTime"] = json!(since);
+    json!({"conditions": [condition_of(INITIALIZED, "True", "R", ""), going],
+        "stagesStatus": [{"stageName": "all", "conditions": [going], "startTime": since, "clusters": clusters}]})
+}
+
 pub(super) fn pass(seen: &Seen) -> Pass {
     decide(seen, "2026-01-01T00:00:00Z".parse().unwrap())
 }
 
 /// The orders in short, and the word of the Ready condition.
 pub(super) fn told(seen: &Seen) -> (String, String) {
-    let pass = pass(seen);
+    shown(&pass(seen))
+}
+
+/// The orders in short, and the word of the Ready condition.
+pub(super) fn shown(pass: &Pass) -> (String, String) {
     let orders: Vec<String> = pass
         .orders
         .iter()
         .map(|order| match order {
-            Order::SetRunState { run, state, stopped_by } => {
-                format!("{run} {state} {}", stopped_by.unwrap_or("-"))
+            Order::SetRunState { run, state, annotations } => {
+                let by = annotations[STOPPED_BY].as_deref().unwrap_or("-");
+                format!("{run} {state} {by}")
             }
             Order::DeleteRun { run, .. } => format!("{run} deleted"),
-            Order::CreateRun(_) => "run made".into(),
+            Order::CreateRun(run) => {
+                let text = |at| run.pointer(at).and_then(Value::as_str).unwrap_or("?");
+                format!("{} made in {}", text("/metadata/name"), text("/spec/state"))
+            }
+            Order::Apply(_) => "applied".into(),
             other => format!("{other:?}"),
         })
         .collect();

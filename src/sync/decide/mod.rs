@@ -1,8 +1,8 @@
 //! The pass itself: one judgement after the other, until one of them orders something.
 //!
 //! ```text
-//! accept -> rendered -> write_rollout -> suspend -> apply -> bind -> release -> create
-//!                                                                          \-> drive -> start, guard
+//! accept -> rendered -> write_rollout -> suspend -> goal -> apply -> bind -> release -> create
+//!                                                                                  \-> drive -> start, guard
 //! ```
 //!
 //! [`desk`] calls them in this order. Each either goes on, or halts with the sentence that the Rollout then shows.
@@ -15,6 +15,7 @@ mod drive;
 mod failure;
 #[cfg(test)]
 mod fixture;
+mod pin;
 mod release;
 mod suspend;
 

@@ -3,17 +3,15 @@
 use super::{
     LOOK_AGAIN,
     desk::{Desk, Flow, halt},
+    pin::Goal,
 };
 use crate::{
     api::{rollout::reason, run::RunSpec},
     model::SnapshotIndex,
     release::{Content, ledger::attempts, name::run_name},
-    render::{
-        Wanted,
-        object::{self, RunFor},
-    },
+    render::object::{self, RunFor},
     sync::{
-        Order, Tip,
+        Order,
         release::{self, Before, Newest},
         status::{Finding, State},
     },
@@ -22,30 +20,30 @@ use crate::{
 impl Desk<'_> {
     pub(super) fn release(
         &mut self,
-        tip: &Tip,
-        wanted: &Wanted,
+        goal: &Goal<'_>,
         content: &Content,
         bound: Option<(SnapshotIndex, String)>,
     ) -> Flow<Finding> {
+        let wanted = goal.wanted.as_ref();
         let index = bound.as_ref().map(|(index, _)| *index);
         let newest = self.status.history.last().cloned();
         self.status.content_digest = Some(wanted.digest.to_string());
         if release::newest(newest.as_ref(), wanted.digest.as_str(), index) == Newest::Same {
             let newest = newest.unwrap_or_default();
             self.show(&newest.commit, newest.index.clone());
-            return self.drive(wanted, content, &newest);
+            return self.drive(goal, content, &newest);
         }
         let moving = release::ours(self.seen).any(|run| !release::is_over(run));
         if let (Some(index), false) = (index, moving)
             && release::is_everywhere(self.seen, index)
         {
-            self.show(tip.content_commit.as_str(), Some(index.to_string()));
+            self.show(goal.commit.as_str(), Some(index.to_string()));
             return Ok(Finding::new(
                 State::Ready,
                 reason::NO_CHANGE,
                 format!(
                     "nothing to roll out: every cluster has the content of {} (index {index}) already",
-                    tip.content_commit.short()
+                    goal.commit.short()
                 ),
             ));
         }
@@ -54,7 +52,7 @@ impl Desk<'_> {
                 self.orders.extend(orders);
                 return halt(Finding::waits(
                     reason::SUPERSEDING,
-                    format!("commit {} takes over", tip.content_commit.short()),
+                    format!("commit {} takes over", goal.commit.short()),
                 ));
             }
             Before::Settling(run) => {
@@ -63,7 +61,7 @@ impl Desk<'_> {
                         reason::SUPERSEDING,
                         format!(
                             "commit {} takes over as soon as the clusters in flight of run {run} have settled",
-                            tip.content_commit.short()
+                            goal.commit.short()
                         ),
                     )
                     .until(self.now + LOOK_AGAIN),
@@ -72,7 +70,7 @@ impl Desk<'_> {
             Before::Queued(run) => {
                 return halt(Finding::waits(
                     reason::QUEUED,
-                    format!("commit {} waits until run {run} is over", tip.content_commit.short()),
+                    format!("commit {} waits until run {run} is over", goal.commit.short()),
                 ));
             }
             Before::Clear => {}
@@ -87,7 +85,7 @@ impl Desk<'_> {
                 ),
             ));
         }
-        self.create(tip, wanted, bound)
+        self.create(goal, bound)
     }
 
     pub(super) fn show(&mut self, commit: &str, index: Option<String>) {
@@ -98,11 +96,10 @@ impl Desk<'_> {
 
     pub(super) fn create(
         &mut self,
-        tip: &Tip,
-        wanted: &Wanted,
+        goal: &Goal<'_>,
         bound: Option<(SnapshotIndex, String)>,
     ) -> Flow<Finding> {
-        let commit = &tip.content_commit;
+        let (commit, wanted) = (&goal.commit, goal.wanted.as_ref());
         let mut attempt = attempts(&self.status.history, &self.seen.runs, commit) + 1;
         let taken = |name: &str| {
             self.seen.runs.iter().any(|run| run.metadata.name.as_deref() == Some(name))
@@ -116,7 +113,8 @@ impl Desk<'_> {
             Some((index, hash)) => (Some(*index), hash.as_str()),
             None => (None, ""),
         };
-        let strategy = match release::is_rollback(&self.status.history, commit, &wanted.digest) {
+        let back = release::is_rollback(&self.status.history, commit, &wanted.digest);
+        let strategy = match goal.is_back || back {
             true => wanted.rollback_strategy_name(),
             false => wanted.strategy_name(),
         };

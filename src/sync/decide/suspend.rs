@@ -5,7 +5,7 @@ use crate::{
     api::{
         Run,
         rollout::reason,
-        run::{STATE_INITIALIZE, STATE_RUN, STATE_STOP},
+        run::{STATE_INITIALIZE, STATE_RUN},
     },
     release::ledger::{STOPPED_BY, annotation},
     render::object::STOPPED_SUSPEND,
@@ -20,11 +20,7 @@ impl Desk<'_> {
         if self.spec().suspend != Some(true) {
             if let Some(run) = running.filter(|run| ours(run)) {
                 let name = run.metadata.name.clone().unwrap_or_default();
-                self.orders.push(Order::SetRunState {
-                    run: name,
-                    state: STATE_RUN,
-                    stopped_by: None,
-                });
+                self.orders.push(Order::go(name));
                 return halt(Finding::waits(reason::ROLLING_OUT, "the run is resumed"));
             }
             return Ok(());
@@ -32,11 +28,8 @@ impl Desk<'_> {
         if let Some(run) = &running
             && release::state(run) == STATE_RUN
         {
-            self.orders.push(Order::SetRunState {
-                run: run.metadata.name.clone().unwrap_or_default(),
-                state: STATE_STOP,
-                stopped_by: Some(STOPPED_SUSPEND),
-            });
+            let name = run.metadata.name.clone().unwrap_or_default();
+            self.orders.push(Order::stop(name, STOPPED_SUSPEND));
         }
         let what = match &running {
             None => "no run is made".to_owned(),
@@ -62,7 +55,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::sync::decide::fixture::{OTHER, run, told, web};
+    use crate::{
+        api::run::STATE_STOP,
+        sync::decide::fixture::{OTHER, run, told, web},
+    };
 
     #[test]
     fn a_suspended_rollout_stops_its_run_and_resumes_it_afterwards() {
