@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{
         Run, condition,
-        rollout::{BOUND, OUTCOME_FAILED, Release, reason},
+        rollout::{BOUND, Release, reason},
         run::{INITIALIZED, STATE_INITIALIZE, STATE_STOP},
     },
     placement::snapshot::Group,
@@ -41,17 +41,11 @@ impl Desk<'_> {
         let index = newest.index.clone().unwrap_or_else(|| "?".to_owned());
         let Some(run) = self.current.clone() else {
             // Tidied up by a person after it was over.
-            return Ok(match newest.outcome.as_str() {
-                OUTCOME_FAILED => Finding::stalled(
-                    reason::RUN_FAILED,
-                    format!("run {} of {revision} failed, and was deleted since", newest.run),
-                ),
-                _ => Finding::new(
-                    State::Ready,
-                    reason::SUCCEEDED,
-                    format!("{revision} (index {index}) is rolled out"),
-                ),
-            });
+            return Ok(Finding::new(
+                State::Ready,
+                reason::SUCCEEDED,
+                format!("{revision} (index {index}) is rolled out"),
+            ));
         };
         let progress = release::progress_of(&run, self.now);
         let others = release::supersede(
@@ -70,7 +64,8 @@ impl Desk<'_> {
         let text = status::describe(&newest.run, &revision, &index, &progress);
         if let Some(why) = stopped_for(&run) {
             let message = format!(
-                "the failure policy stopped the run: {why}; mend the clusters and set the run's spec.state to Run, or push a commit that mends or reverts this one; {text}"
+                "the failure policy stopped the run: {why}; mend the clusters and resume the run ({}), or push a commit that mends or reverts this one; {text}",
+                by_hand(wanted, &newest.run)
             );
             return Ok(Finding::stalled(reason::FAILURE_POLICY, message));
         }
@@ -89,8 +84,14 @@ impl Desk<'_> {
                 ),
             ),
             Phase::Stuck => Finding::waits(reason::STUCK, text),
-            Phase::Stopped | Phase::Stopping => Finding::waits(reason::STOPPED, text),
-            Phase::Initialized => Finding::waits(reason::WAITING_FOR_START, text),
+            Phase::Stopped => {
+                Finding::waits(reason::STOPPED, format!("{text}: {}", by_hand(wanted, &newest.run)))
+            }
+            Phase::Stopping => Finding::waits(reason::STOPPED, text),
+            Phase::Initialized => Finding::waits(
+                reason::WAITING_FOR_START,
+                format!("{text}: {}", by_hand(wanted, &newest.run)),
+            ),
             Phase::Waiting => Finding::waits(reason::WAITING_FOR_APPROVAL, text),
             Phase::Pending | Phase::Updating => Finding::waits(reason::ROLLING_OUT, text),
         };
@@ -141,6 +142,17 @@ impl Desk<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns what a person who may patch runs types to start or resume one.
+fn by_hand(wanted: &Wanted, run: &str) -> String {
+    let (kind, namespace) = match wanted.scope.namespace() {
+        None => ("clusterstagedupdaterun", String::new()),
+        Some(namespace) => ("stagedupdaterun", format!(" -n {namespace}")),
+    };
+    format!(
+        "kubectl patch {kind} {run}{namespace} --type merge --patch '{{\"spec\":{{\"state\":\"Run\"}}}}'"
+    )
 }
 
 /// Returns why the failure policy stopped a run that still is stopped for it.

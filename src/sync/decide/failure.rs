@@ -132,7 +132,7 @@ fn names(progress: &Progress, phase: impl Fn(Phase) -> bool) -> Vec<String> {
     progress.stages.iter().flat_map(|stage| -> Vec<String> { of(stage) }).collect()
 }
 
-fn shown(names: &[String]) -> String {
+pub(super) fn shown(names: &[String]) -> String {
     let more = names.len().saturating_sub(NAMES_MAX);
     let text = names[..names.len() - more].join(", ");
     if more == 0 { text } else { format!("{text} and {more} more") }

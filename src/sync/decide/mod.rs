@@ -1,13 +1,14 @@
 //! The pass itself: one judgement after the other, until one of them orders something.
 //!
 //! ```text
-//! accept -> rendered -> write_rollout -> suspend -> goal -> apply -> bind -> release -> create
-//!                                                                                  \-> drive -> start, guard
+//! accept -> rendered -> write_rollout -> suspend -> goal -> apply -> bind -> release -> again -> create
+//!                                                                           \-> drive -> start, guard
 //! ```
 //!
 //! [`desk`] calls them in this order. Each either goes on, or halts with the sentence that the Rollout then shows.
 
 mod accept;
+mod again;
 mod apply;
 mod bind;
 mod desk;

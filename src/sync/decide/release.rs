@@ -2,7 +2,7 @@
 
 use super::{
     LOOK_AGAIN,
-    desk::{Desk, Flow, halt},
+    desk::{Desk, Flow, Halt, halt},
     pin::Goal,
 };
 use crate::{
@@ -30,9 +30,21 @@ impl Desk<'_> {
         self.status.content_digest = Some(wanted.digest.to_string());
         if release::newest(newest.as_ref(), wanted.digest.as_str(), index) == Newest::Same {
             let newest = newest.unwrap_or_default();
-            self.show(&newest.commit, newest.index.clone());
-            return self.drive(goal, content, &newest);
+            let Some(why) = self.again(&newest) else {
+                self.show(&newest.commit, newest.index.clone());
+                return self.drive(goal, content, &newest);
+            };
+            return self.make(goal, bound).map_err(|Halt::At(finding)| {
+                Halt::At(Finding { message: format!("{why}; {}", finding.message), ..finding })
+            });
         }
+        self.make(goal, bound)
+    }
+
+    /// Makes a run, unless there is nothing for it to do, or something must end before.
+    fn make(&mut self, goal: &Goal<'_>, bound: Option<(SnapshotIndex, String)>) -> Flow<Finding> {
+        let wanted = goal.wanted.as_ref();
+        let index = bound.as_ref().map(|(index, _)| *index);
         let moving = release::ours(self.seen).any(|run| !release::is_over(run));
         if let (Some(index), false) = (index, moving)
             && release::is_everywhere(self.seen, index)

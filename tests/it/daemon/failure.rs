@@ -30,7 +30,7 @@ async fn a_deadline_acts_by_itself_and_once() {
         told.contains("nothing moved for 2s") && told.contains("member2 (stage staging)"),
         "{told}"
     );
-    assert!(told.contains("set the run's spec.state to Run"), "{told}");
+    assert!(told.contains("kubectl patch clusterstagedupdaterun web-"), "{told}");
     assert!(is(&status, "Stalled", "True"));
     let run = fleet("ClusterStagedUpdateRun", &format!("web-{}", second.short()));
     assert_eq!(stage.get(&run).await.unwrap()["spec"]["state"], "Stop");

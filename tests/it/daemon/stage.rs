@@ -30,6 +30,7 @@ pub struct Stage {
     pub repository: TestRepository,
     daemon: Option<(JoinHandle<()>, CancellationToken)>,
     engine: CancellationToken,
+    registry: Members,
     pub first_policy: FirstPolicy,
     _servers: Vec<ApiServer>,
 }
@@ -60,37 +61,45 @@ impl Stage {
         }
         let all = crd::all();
         let (hub_server, hub) = server(&all).await;
-        let anchors: Vec<Value> = all
-            .iter()
-            .filter(|definition| definition["spec"]["names"]["kind"] == "AppliedWork")
-            .cloned()
-            .collect();
-        let registry = Members::new();
         let mut stage = Self {
             hub,
             members: BTreeMap::new(),
             repository: TestRepository::new(),
             daemon: None,
             engine: CancellationToken::new(),
+            registry: Members::new(),
             first_policy: FirstPolicy::FirstCommit,
             _servers: vec![hub_server],
         };
         for (name, environment, order) in
             [("member1", "canary", "2"), ("member2", "staging", "0"), ("member3", "canary", "1")]
         {
-            let (member_server, member) = server(&anchors).await;
-            registry.insert(name, member.client().clone());
-            stage.members.insert(name.to_owned(), member);
-            stage._servers.push(member_server);
-            let cluster = json!({"apiVersion": "cluster.kubernetes-fleet.io/v1beta1", "kind": "MemberCluster",
-                "metadata": {"name": name, "labels": {"environment": environment, "order": order}},
-                "spec": {"identity": {"kind": "ServiceAccount", "name": name, "namespace": "fleet-system"}}});
-            stage.hub.create_object(&cluster, "test").await.unwrap();
+            stage.join(name, environment, order).await;
         }
         let options = engine::Options { snapshot_mode: mode, ..engine::Options::default() };
-        let run = engine::run(stage.hub.client().clone(), registry, options, stage.engine.clone());
+        let run = engine::run(
+            stage.hub.client().clone(),
+            stage.registry.clone(),
+            options,
+            stage.engine.clone(),
+        );
         tokio::spawn(async move { run.await.unwrap() });
         stage
+    }
+
+    /// One more member.
+    pub async fn join(&mut self, name: &str, environment: &str, order: &str) {
+        let all = crd::all();
+        let anchors =
+            all.iter().filter(|definition| definition["spec"]["names"]["kind"] == "AppliedWork");
+        let (member_server, member) = server(anchors).await;
+        self.registry.insert(name, member.client().clone());
+        self.members.insert(name.to_owned(), member);
+        self._servers.push(member_server);
+        let cluster = json!({"apiVersion": "cluster.kubernetes-fleet.io/v1beta1", "kind": "MemberCluster",
+            "metadata": {"name": name, "labels": {"environment": environment, "order": order}},
+            "spec": {"identity": {"kind": "ServiceAccount", "name": name, "namespace": "fleet-system"}}});
+        self.hub.create_object(&cluster, "test").await.unwrap();
     }
 
     /// A Rollout `web` with this strategy, pushed, and a running daemon.
@@ -192,7 +201,7 @@ impl Stage {
         self.list(kind).await.len()
     }
 
-    pub async fn until_values(&self, wanted: [Option<&str>; 3]) {
+    pub async fn until_values<const N: usize>(&self, wanted: [Option<&str>; N]) {
         hub::until_values(&self.members, &key("", "ConfigMap", "web", "settings"), &wanted).await;
     }
 
