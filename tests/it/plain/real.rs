@@ -3,45 +3,72 @@
 use std::{path::Path, process::Command};
 
 use serde_json::json;
+use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::{
     rights,
     world::{ACCOUNT, PLACEMENT, World, is_healthy, key, member},
 };
-use crate::support::process::{kubectl, say_skipped};
+use crate::support::{
+    kubernetes::Audited,
+    process::{Running, kubectl, say_skipped},
+};
 
-#[tokio::test(flavor = "multi_thread")]
+const SUITE: &str = "the tutorial on real API servers";
+
+/// Each tab has a fleet of its own: most of the time goes by in the minutes that the tutorial waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tutorial_passes_with_the_rights_of_the_account_and_needs_each_of_them() {
-    const SUITE: &str = "the tutorial on real API servers";
     let Some(kubectl) = kubectl() else {
         say_skipped(SUITE, "no kubectl in KUBEBUILDER_ASSETS or PATH; .ci/run provides one");
         return;
     };
-    let Some(world) = World::real(SUITE, 3).await else { return };
-    let manifests = world.manifests(&[]);
-    install_as_documented(&world, &kubectl);
+    let beside = |transcript: &'static str| {
+        let (runtime, kubectl) = (Handle::current(), kubectl.clone());
+        spawn_blocking(move || runtime.block_on(fleet_that_plays(transcript, &kubectl)))
+    };
+    let (cluster_scoped, namespaced) =
+        (beside("tutorial-cluster.txt"), beside("tutorial-namespace.txt"));
+    let (Some(first), Some(second)) = (cluster_scoped.await.unwrap(), namespaced.await.unwrap())
+    else {
+        return;
+    };
+    change_policies(&first.world).await;
+    let manifests = first.world.manifests(&[]);
+    let asked = [first.leave_and_end().await, second.leave_and_end().await].concat();
+    rights::hold_against(&rights::granted(&manifests), &asked, ACCOUNT);
+}
+
+struct Fleet {
+    world: World,
+    engine: Running,
+}
+
+async fn fleet_that_plays(transcript: &str, kubectl: &Path) -> Option<Fleet> {
+    let world = World::real(SUITE, 3).await?;
+    install_as_documented(&world, kubectl);
     let mut engine = world.engine(&[]);
     engine.wait_for("this engine executes runs");
     world.join_tutorial_members();
     for name in ["member1", "member2", "member3"] {
         world.until(&member(name), "well", is_healthy).await;
     }
-    world.play("tutorial-cluster.txt", &kubectl);
-    world.play("tutorial-namespace.txt", &kubectl);
+    world.play(transcript, kubectl);
     world.until(&member("member3"), "well", is_healthy).await;
+    Some(Fleet { world, engine })
+}
 
-    change_policies(&world).await;
-
-    // A member leaves, and all that the hub has of it goes.
-    let (code, said) = world.run(&["leave", "member3", "--context", "hub"]);
-    assert_eq!(code, Some(0), "{said}");
-    let gone = world.hub().get_object(&member("member3")).await.unwrap();
-    assert_eq!(gone, None);
-    engine.signal("TERM");
-    assert!(engine.wait().success(), "{}", engine.everything());
-
-    let real = world.real.as_ref().unwrap();
-    rights::hold_against(&rights::granted(&manifests), &real.audited("hub"), ACCOUNT);
+impl Fleet {
+    /// A member leaves, and all that the hub has of it goes. Returns what the hub was asked for, all in all.
+    async fn leave_and_end(mut self) -> Vec<Audited> {
+        let (code, said) = self.world.run(&["leave", "member3", "--context", "hub"]);
+        assert_eq!(code, Some(0), "{said}");
+        let gone = self.world.hub().get_object(&member("member3")).await.unwrap();
+        assert_eq!(gone, None);
+        self.engine.signal("TERM");
+        assert!(self.engine.wait().success(), "{}", self.engine.everything());
+        self.world.real.as_ref().unwrap().audited("hub")
+    }
 }
 
 /// `tidegate install | kubectl apply --server-side -f -`, and once more, as after an upgrade.
