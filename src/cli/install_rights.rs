@@ -134,7 +134,8 @@ const CONTENT: &[Right] = &[
     right("batch", &["jobs", "cronjobs"], WRITE),
     right("networking.k8s.io", &["ingresses", "networkpolicies"], WRITE),
 ];
-const WRITE: &[&str] = &["get", "create", "patch", "delete"];
+/// Lists and watches tell of changes by hand.
+const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
 /// A role for the program's account.
 pub(super) struct Role {

@@ -1,16 +1,16 @@
 //! A commit's objects, brought to the hub: content, what goes, strategy, placement, in this order.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use kube::core::GroupVersionKind;
 use serde_json::Value;
 
-use super::world::World;
+use super::{drift::Drift, world::World};
 use crate::{
     api::{Placement, Strategy, meta, rollout::reason},
     hub::{Delete, Hub, HubError, Recovery, Resource},
-    model::{Hint as _, ObjectKey},
-    release::{Content, bind::applied},
+    model::{Hint as _, ObjectKey, ObjectName},
+    release::{Content, bind::applied, proof::key_of},
     sync::{Apply, ApplyOutcome},
 };
 
@@ -27,64 +27,85 @@ struct Failure {
     retried: bool,
 }
 
+/// The hub, and where it is noted what became of a Rollout's objects there.
+pub(super) struct Applier<'a> {
+    pub(super) hub: &'a Hub,
+    pub(super) world: &'a World,
+    pub(super) drift: &'a Drift,
+    pub(super) rollout: &'a ObjectName,
+}
+
 /// Applies everything, and returns the objects as the hub has them.
-pub(super) async fn apply(hub: &Hub, world: &World, apply: &Apply) -> ApplyOutcome {
+pub(super) async fn apply(applier: &Applier<'_>, apply: &Apply) -> ApplyOutcome {
     let mut content = Content::default();
-    let mut count = 0;
-    match everything(hub, world, apply, &mut content, &mut count).await {
-        Ok(()) => ApplyOutcome::Done(content),
+    let mut keys = BTreeSet::new();
+    applier.drift.begin(applier.rollout);
+    match applier.everything(apply, &mut content, &mut keys).await {
+        Ok(()) => {
+            applier.drift.end(applier.rollout, &keys);
+            ApplyOutcome::Done(content)
+        }
         Err(Failure { reason, message, retried }) => {
-            ApplyOutcome::Failed { reason, message, applied: count, retried }
+            ApplyOutcome::Failed { reason, message, applied: keys.len(), retried }
         }
     }
 }
 
-async fn everything(
-    hub: &Hub,
-    world: &World,
-    apply: &Apply,
-    content: &mut Content,
-    count: &mut usize,
-) -> Result<(), Failure> {
-    let defines = apply.content.iter().any(|(object, _)| {
-        object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition")
-    });
-    for (object, place) in &apply.content {
-        let object = located(hub, object, place, apply.namespace.as_deref(), defines).await?;
-        let stored = one(hub, &object, place).await?;
-        content.objects.push(applied(object, stored));
-        *count += 1;
-    }
-    for namespace in Content::implied(content.objects.iter().map(|object| &object.key)) {
-        let key = ObjectKey {
-            group: String::new(),
-            kind: "Namespace".to_owned(),
-            namespace: String::new(),
-            name: namespace,
-        };
-        let found = hub.get_object(&key).await.map_err(|error| failure(&error, "the hub"))?;
-        content.namespaces.extend(found);
-    }
-    for key in &apply.prune {
-        prune(hub, key).await.map_err(|error| failure(&error, &format!("deleting {key}")))?;
-    }
-    for (object, place) in &apply.last {
-        let stored = one(hub, object, place).await?;
-        if let Ok(placement) = serde_json::from_value::<Placement>(stored.clone())
-            && stored["kind"].as_str().is_some_and(|kind| kind.ends_with("Placement"))
-        {
-            world.placements.absorb(placement);
-        } else if let Ok(strategy) = serde_json::from_value::<Strategy>(stored) {
-            world.strategies.absorb(strategy);
+impl Applier<'_> {
+    async fn everything(
+        &self,
+        apply: &Apply,
+        content: &mut Content,
+        keys: &mut BTreeSet<ObjectKey>,
+    ) -> Result<(), Failure> {
+        let (hub, world) = (self.hub, self.world);
+        let defines = apply.content.iter().any(|(object, _)| {
+            object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition")
+        });
+        for (object, place) in &apply.content {
+            let object = located(hub, object, place, apply.namespace.as_deref(), defines).await?;
+            let stored = self.one(&object, place, keys).await?;
+            content.objects.push(applied(object, stored));
         }
-        *count += 1;
+        for namespace in Content::implied(content.objects.iter().map(|object| &object.key)) {
+            let key = ObjectKey {
+                group: String::new(),
+                kind: "Namespace".to_owned(),
+                namespace: String::new(),
+                name: namespace,
+            };
+            let found = hub.get_object(&key).await.map_err(|error| failure(&error, "the hub"))?;
+            content.namespaces.extend(found);
+        }
+        for key in &apply.prune {
+            prune(hub, key).await.map_err(|error| failure(&error, &format!("deleting {key}")))?;
+        }
+        for (object, place) in &apply.last {
+            let stored = self.one(object, place, keys).await?;
+            if let Ok(placement) = serde_json::from_value::<Placement>(stored.clone())
+                && stored["kind"].as_str().is_some_and(|kind| kind.ends_with("Placement"))
+            {
+                world.placements.absorb(placement);
+            } else if let Ok(strategy) = serde_json::from_value::<Strategy>(stored) {
+                world.strategies.absorb(strategy);
+            }
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-async fn one(hub: &Hub, object: &Value, place: &str) -> Result<Value, Failure> {
-    let applied = hub.apply(object, meta::GITOPS_MANAGER, false).await;
-    applied.map_err(|error| failure(&error, place))
+    async fn one(
+        &self,
+        object: &Value,
+        place: &str,
+        keys: &mut BTreeSet<ObjectKey>,
+    ) -> Result<Value, Failure> {
+        let applied = self.hub.apply(object, meta::GITOPS_MANAGER, false).await;
+        let stored = applied.map_err(|error| failure(&error, place))?;
+        let key = key_of(&stored);
+        self.drift.applied(self.rollout, &key, &stored);
+        keys.insert(key);
+        Ok(stored)
+    }
 }
 
 /// Finds out where an object lives, and gives it the Rollout's namespace if it has none.

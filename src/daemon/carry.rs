@@ -1,6 +1,9 @@
 //! Orders, carried out. What the hub answers is in the collections when they return.
 
-use super::{apply, reconcile::Daemon};
+use super::{
+    apply::{self, Applier},
+    reconcile::Daemon,
+};
 use crate::{
     api::{ApprovalRequest, Rollout, Run, kind, meta},
     engine::EngineError,
@@ -25,7 +28,9 @@ impl Daemon {
                 }
             }
             Order::Apply(apply) => {
-                let outcome = apply::apply(&self.hub, &self.world, &apply).await;
+                let (hub, world, drift) = (&self.hub, &*self.world, &*self.drift);
+                let applier = Applier { hub, world, drift, rollout: name };
+                let outcome = apply::apply(&applier, &apply).await;
                 self.remember(name, apply.key.clone(), outcome);
             }
             Order::CreateRun(object) => {

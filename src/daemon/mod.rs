@@ -7,6 +7,7 @@
 mod apply;
 mod carry;
 mod checkout;
+mod drift;
 mod earlier;
 mod error;
 mod follow;

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tracing::Instrument as _;
 
-use super::{Options, checkout::Checkout, follow::Followed, world::World};
+use super::{Options, checkout::Checkout, drift::Drift, follow::Followed, world::World};
 use crate::{
     api::{Rollout, kind, meta, rollout::RolloutStatus},
     engine::{Again, EngineError, Key},
@@ -23,6 +23,7 @@ use crate::{
 pub(super) struct Daemon {
     pub(super) hub: Hub,
     pub(super) world: Arc<World>,
+    pub(super) drift: Arc<Drift>,
     pub(super) options: Options,
     /// Namespace of Rollouts that have none in Git.
     pub(super) namespace: String,
@@ -51,11 +52,12 @@ impl Daemon {
     pub(super) fn new(
         hub: Hub,
         world: Arc<World>,
+        drift: Arc<Drift>,
         sources: Vec<Arc<Followed>>,
         options: Options,
     ) -> Self {
         let namespace = hub.client().default_namespace().to_owned();
-        Self { hub, world, options, namespace, sources, applied: Mutex::default() }
+        Self { hub, world, drift, options, namespace, sources, applied: Mutex::default() }
     }
 
     /// Returns every Rollout that a source or the hub has.
@@ -107,6 +109,9 @@ impl Daemon {
     fn applied(&self, name: &ObjectName, now: Timestamp) -> Option<(String, ApplyOutcome)> {
         let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         let held = applied.get(name)?;
+        if self.drift.has(name) {
+            return None;
+        }
         let kept = match &held.outcome {
             ApplyOutcome::Done(_) => true,
             ApplyOutcome::Failed { retried, .. } => {

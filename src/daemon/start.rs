@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     DaemonError, Options, Source,
+    drift::Drift,
     follow::Followed,
     reconcile::{Daemon, reconcile},
     world::World,
@@ -58,7 +59,9 @@ pub async fn run(
         () = stop.cancelled() => return Ok(()),
         () = world.ready() => tracing::debug!("every object of the hub is known"),
     }
-    let daemon = Arc::new(Daemon::new(hub, world, sources.clone(), options));
+    let drift = Drift::new(queue.clone());
+    tasks.spawn(drift.clone().keep(hub.clone(), stop.clone()));
+    let daemon = Arc::new(Daemon::new(hub, world, drift, sources.clone(), options));
     for source in sources {
         let (held, queue) = (daemon.clone(), queue.clone());
         tasks.spawn(source.keep(stop.clone(), move |names| {

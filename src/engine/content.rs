@@ -8,13 +8,8 @@ use std::{
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, PartialObjectMeta},
+    api::ApiResource,
     core::{GroupVersionKind, ObjectMeta},
-    runtime::{
-        WatchStreamExt as _,
-        watcher::{self, Event},
-    },
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +20,7 @@ use crate::{
         Placement,
         placement::{NAMESPACE_ONLY, NAMESPACE_WITH_RESOURCE_SELECTORS, ResourceSelector},
     },
-    hub::{HubError, Resource},
+    hub::{HubError, Resource, Told},
     model::Scope,
     placement::{
         exclude::placeable,
@@ -209,44 +204,31 @@ async fn watch(ctx: Arc<Context>, resource: ApiResource, queue: Arc<Queue<Key>>)
             }
         }
     };
-    let api: Api<PartialObjectMeta<DynamicObject>> =
-        Api::all_with(ctx.hub.client().clone(), &resource);
-    let mut events = watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
-    loop {
-        match events.try_next().await {
-            Ok(Some(Event::Apply(object) | Event::Delete(object))) => touched(&object.metadata),
-            // What happened before the watch stood, or while it was broken, is not known.
-            Ok(Some(Event::InitDone)) => {
-                for placement in ctx.placements.all() {
-                    queue.add_after(Key::of(&placement.metadata), GATHERING_FIRST);
-                }
+    let told = |told: Told<'_>| match told {
+        Told::Changed(meta) | Told::Gone(meta) => touched(meta),
+        // What happened before the watch stood, or while it was broken, is not known.
+        Told::ListEnd => {
+            for placement in ctx.placements.all() {
+                queue.add_after(Key::of(&placement.metadata), GATHERING_FIRST);
             }
-            Ok(Some(_)) => {}
-            Ok(None) => return,
-            Err(error) => tracing::debug!(kind = resource.kind, %error, "watch broke"),
         }
-    }
+        Told::Listing | Told::Listed(_) => {}
+    };
+    ctx.hub.watch_metadata(&resource, told).await;
 }
 
 /// Forgets what was discovered whenever a CustomResourceDefinition changes.
 async fn watch_definitions(ctx: Arc<Context>, changed: Arc<Notify>, queue: Arc<Queue<Key>>) {
     let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-    let resource = ApiResource::from_gvk(&kind);
-    let api: Api<PartialObjectMeta<DynamicObject>> =
-        Api::all_with(ctx.hub.client().clone(), &resource);
-    let mut events = watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
-    loop {
-        match events.try_next().await {
-            Ok(Some(Event::Apply(_) | Event::Delete(_) | Event::InitDone)) => {
-                ctx.hub.forget_resources();
-                changed.notify_one();
-                for placement in ctx.placements.all() {
-                    queue.add_after(Key::of(&placement.metadata), Duration::from_millis(50));
-                }
+    let told = |told: Told<'_>| match told {
+        Told::Changed(_) | Told::Gone(_) | Told::ListEnd => {
+            ctx.hub.forget_resources();
+            changed.notify_one();
+            for placement in ctx.placements.all() {
+                queue.add_after(Key::of(&placement.metadata), Duration::from_millis(50));
             }
-            Ok(Some(_)) => {}
-            Ok(None) => return,
-            Err(error) => tracing::debug!(%error, "watch of definitions broke"),
         }
-    }
+        Told::Listing | Told::Listed(_) => {}
+    };
+    ctx.hub.watch_metadata(&ApiResource::from_gvk(&kind), told).await;
 }

@@ -10,11 +10,13 @@ pub mod error;
 pub mod kubeconfig;
 pub mod object;
 pub mod typed;
+pub mod watch;
 
 pub use connect::{Connection, configure, connect};
 pub use discovery::{Inventory, Resource};
 pub use error::{FieldConflict, HubError, Recovery};
 pub use object::{Apply, Delete};
+pub use watch::Told;
 
 use std::sync::Arc;
 
