@@ -9,6 +9,7 @@
 //! collections it depends on, and `async reconcile(Arc<Context>, Key) -> Result<Again, EngineError>` looks at one key.
 
 mod agent;
+mod agents;
 pub mod binding;
 pub mod capture;
 pub mod collection;

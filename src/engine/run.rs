@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context, EngineError, Members, Options, agent::Agents, binding, content, member, placement,
-    rolling_update, scheduler, status, update_run, work,
+    Context, EngineError, Members, Options,
+    agents::{self, Agents},
+    binding, content, member, placement, rolling_update, scheduler, status, update_run, work,
 };
 use crate::hub::Hub;
 
@@ -63,7 +64,7 @@ pub async fn run(
     control!(runs, update_run::reconcile);
     let held = ctx.clone();
     tasks.spawn(
-        works.run(width, stop.clone(), move |key| work::route(held.clone(), agents.clone(), key)),
+        works.run(width, stop.clone(), move |key| agents::route(held.clone(), agents.clone(), key)),
     );
     stop.cancelled().await;
     let finished = async { while tasks.join_next().await.is_some() {} };

@@ -7,10 +7,7 @@ use jiff::Timestamp;
 use kube::core::{GroupVersionKind, ObjectMeta};
 use serde_json::{Value, json};
 
-use super::{
-    Again, Change, Context, EngineError, Key, Queue,
-    agent::{Agent, Agents},
-};
+use super::{Again, Change, Context, EngineError, Key, Queue, agent::Agent};
 use crate::{
     api::{
         AppliedWork, Work, kind, meta,
@@ -61,26 +58,8 @@ pub(super) fn member_of(work: &Key) -> Option<&str> {
     work.scope.namespace()?.strip_prefix(meta::MEMBER_NAMESPACE_PREFIX)
 }
 
-/// Gives a work to the agent of its member, if there is one, or lets it go with a cluster that leaves.
-///
-/// # Errors
-/// When the hub does not answer.
-pub(super) async fn route(
-    ctx: Arc<Context>,
-    agents: Arc<Agents>,
-    key: Key,
-) -> Result<Again, EngineError> {
-    let Some(work) = ctx.works.get(&key) else { return Ok(Again::No) };
-    if leaving(&ctx, &key) {
-        ctx.works.remove_finalizer(&work, meta::WORK_FINALIZER).await?;
-    } else if let Some(agent) = member_of(&key).and_then(|name| agents.get(name)) {
-        agent.look_at(key);
-    }
-    Ok(Again::No)
-}
-
 /// Returns whether the work's cluster leaves, or has left. It keeps what it has.
-fn leaving(ctx: &Context, work: &Key) -> bool {
+pub(super) fn leaving(ctx: &Context, work: &Key) -> bool {
     member_of(work).is_none_or(|name| {
         let cluster = ctx.clusters.get(&Key::new(Scope::Cluster, name));
         cluster.is_none_or(|cluster| cluster.metadata.deletion_timestamp.is_some())
