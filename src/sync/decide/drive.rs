@@ -64,7 +64,8 @@ impl Desk<'_> {
         let text = status::describe(&newest.run, &revision, &index, &progress);
         if let Some(why) = stopped_for(&run) {
             let message = format!(
-                "the failure policy stopped the run: {why}; mend the clusters and resume the run ({}), or push a commit that mends or reverts this one; {text}",
+                "the failure policy stopped run {} of {revision} (index {index}): {why}; mend the clusters and resume it with `{}`, or push a commit that mends or reverts it",
+                newest.run,
                 by_hand(wanted, &newest.run)
             );
             return Ok(Finding::stalled(reason::FAILURE_POLICY, message));

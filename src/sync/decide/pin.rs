@@ -118,12 +118,15 @@ fn told(pinned: &Pinned, finding: Finding) -> Finding {
         return Finding::stalled(
             reason::ROLLED_BACK,
             format!(
-                "{bad} was rolled back, for {why}; {}; push a commit that mends or reverts {bad}: until then it is not tried again",
+                "{bad} was rolled back because {why}; {}; push a commit that mends or reverts {bad}: until then it is not tried again",
                 finding.message
             ),
         );
     }
-    Finding { message: format!("{bad} is rolled back, for {why}; {}", finding.message), ..finding }
+    Finding {
+        message: format!("{bad} is rolled back because {why}; {}", finding.message),
+        ..finding
+    }
 }
 
 /// Returns the earlier content, to be rolled out as the tip says; at once, for that is what was asked for.
@@ -200,7 +203,7 @@ mod tests {
         let preflight = pass(&seen);
         assert_eq!(shown(&preflight).1, reason::PREFLIGHT_FAILED, "the fixture has no members");
         let message = preflight.status.message.unwrap();
-        assert!(message.starts_with("3f2a91c0 is rolled back, for a is stuck; "), "{message}");
+        assert!(message.starts_with("3f2a91c0 is rolled back because a is stuck; "), "{message}");
     }
 
     #[test]

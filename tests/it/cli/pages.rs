@@ -10,7 +10,7 @@ use super::shell::{play_without, project};
 use crate::support::transcript::commands;
 
 /// A page, and what has happened before its first command.
-const PAGES: [(&str, &[&str]); 5] = [
+const PAGES: [(&str, &[&str]); 6] = [
     ("README.md", &[]),
     ("docs/tutorial/first-rollout.md", &[]),
     ("docs/how-to/approve-from-a-pull-request.md", &["tests/transcripts/settings/server.txt"]),
@@ -21,6 +21,10 @@ const PAGES: [(&str, &[&str]); 5] = [
     (
         "docs/how-to/follow-several-repositories.md",
         &["tests/transcripts/settings/two-repositories.txt"],
+    ),
+    (
+        "docs/how-to/failure-policy.md",
+        &["tests/transcripts/settings/server.txt", "tests/transcripts/settings/two-releases.txt"],
     ),
 ];
 
@@ -70,6 +74,11 @@ fn roll_back() {
 #[test]
 fn follow_several_repositories() {
     type_page(4);
+}
+
+#[test]
+fn limit_the_damage_of_a_bad_commit() {
+    type_page(5);
 }
 
 fn pages() -> Vec<(String, PathBuf)> {
