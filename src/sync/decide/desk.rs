@@ -117,7 +117,9 @@ impl Desk<'_> {
             let wanted = self.rendered(tip)?;
             self.write_rollout(wanted)?;
             self.suspend()?;
+            self.single()?;
             let goal = self.goal(tip, wanted)?;
+            self.resume(&goal)?;
             let flow = self.bring(tip, &goal);
             self.tell_pin(&goal, flow)
         });
@@ -157,5 +159,149 @@ impl Desk<'_> {
         );
         self.show_pin(generation);
         Pass { status: self.status, orders: self.orders, wake: finding.wake }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        api::{
+            meta,
+            run::{STATE_INITIALIZE, STATE_RUN, STATE_STOP},
+        },
+        release::ledger::{FAILURE, ROLLED_BACK_TO, STOPPED_BY, annotation},
+        sync::decide::fixture::{
+            COMMIT, OTHER, also, digest, fleet, pass, snapshot, succeeded, web,
+        },
+    };
+
+    const BEFORE: &str = "00112233445566778899aabbccddeeff00112233";
+
+    /// Everything that a run of a placement may be.
+    fn kinds(own: &str) -> Vec<(&str, &'static str, Value, Value)> {
+        let mut kinds = Vec::new();
+        let notes = [
+            json!({}),
+            json!({STOPPED_BY: "superseded"}),
+            json!({STOPPED_BY: "suspend"}),
+            json!({STOPPED_BY: "failure-policy", FAILURE: "late"}),
+            json!({STOPPED_BY: "failure-policy", FAILURE: "late", ROLLED_BACK_TO: BEFORE}),
+            json!({meta::ROLLOUT: "somebody"}),
+        ];
+        for digest in [own, OTHER] {
+            for state in [STATE_INITIALIZE, STATE_RUN, STATE_STOP] {
+                for note in &notes {
+                    for status in [json!({}), succeeded()] {
+                        kinds.push((digest, state, note.clone(), status));
+                    }
+                }
+            }
+        }
+        kinds
+    }
+
+    /// Returns how many runs of ours move clusters.
+    fn active(seen: &Seen) -> usize {
+        release::ours(seen)
+            .filter(|run| !release::is_over(run) && release::state(run) == STATE_RUN)
+            .count()
+    }
+
+    fn carry_out(seen: &mut Seen, order: Order) {
+        match order {
+            Order::SetRunState { run, state, annotations } => {
+                for held in &mut seen.runs {
+                    if held.metadata.name.as_deref() == Some(&run) {
+                        let mut next = Run::clone(held);
+                        next.spec.state = Some(state.to_owned());
+                        let notes = next.metadata.annotations.get_or_insert_default();
+                        for (key, value) in &annotations {
+                            match value {
+                                Some(value) => notes.insert((*key).to_owned(), value.clone()),
+                                None => notes.remove(*key),
+                            };
+                        }
+                        *held = Arc::new(next);
+                    }
+                }
+            }
+            Order::DeleteRun { run, .. } => {
+                seen.runs.retain(|held| held.metadata.name.as_deref() != Some(&run));
+            }
+            Order::CreateRun(run) => {
+                seen.runs.push(Arc::new(serde_json::from_value(run).unwrap()));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn whatever_runs_there_are_never_do_two_of_ours_go() {
+        let specs = [
+            ("", false),
+            ("", true),
+            ("  whenSuperseded: Queue\n", false),
+            ("  failure: {progressDeadline: 1s}\n", false),
+        ];
+        for (turn, (spec, suspended)) in specs.into_iter().enumerate() {
+            let mut ground = fleet(snapshot(web(spec), true), &[("a", "Scheduled", "")]);
+            let mut rollout = (*ground.rollout.take().unwrap()).clone();
+            rollout.spec.suspend = Some(suspended);
+            ground.rollout = Some(Arc::new(rollout));
+            let own = digest(&ground);
+            let kinds = kinds(&own);
+            for (i, first) in kinds.iter().enumerate() {
+                // Every pair comes up with one of the specs.
+                for (j, second) in kinds.iter().enumerate() {
+                    if (i + j) % 4 != turn {
+                        continue;
+                    }
+                    let mut seen = ground.clone();
+                    for (at, (digest, state, note, status)) in
+                        [first, second].into_iter().enumerate()
+                    {
+                        let number = u32::try_from(at).unwrap();
+                        let commit = if *digest == own { COMMIT } else { BEFORE };
+                        let name = format!("r{at}");
+                        seen = also(
+                            seen,
+                            number,
+                            (&name, commit, digest),
+                            note.clone(),
+                            status.clone(),
+                        );
+                        let mut run = Run::clone(seen.runs.last().unwrap());
+                        run.spec.state = Some((*state).to_owned());
+                        run.spec.resource_snapshot_index = Some("0".into());
+                        *seen.runs.last_mut().unwrap() = Arc::new(run);
+                    }
+                    let orders = pass(&seen).orders;
+                    let story = format!("{spec}{first:?}\n{second:?}\n{orders:?}");
+                    let makes = orders.iter().any(|order| matches!(order, Order::CreateRun(_)));
+                    if makes {
+                        assert_eq!(active(&seen), 0, "one is made while another goes: {story}");
+                        let foreign = release::foreign(&seen);
+                        assert!(foreign.is_none(), "somebody else's goes: {story}");
+                    }
+                    for order in &orders {
+                        if let Order::SetRunState { run, .. } = order {
+                            let held =
+                                seen.runs.iter().find(|r| r.metadata.name.as_ref() == Some(run));
+                            let owner = annotation(held.unwrap(), meta::ROLLOUT);
+                            assert_eq!(owner, Some("web"), "{story}");
+                        }
+                    }
+                    // One pass is enough, whatever people did.
+                    for order in orders {
+                        carry_out(&mut seen, order);
+                    }
+                    let most = usize::from(!suspended);
+                    assert!(active(&seen) <= most, "more than {most} go: {story}");
+                }
+            }
+        }
     }
 }

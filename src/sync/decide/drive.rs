@@ -19,7 +19,7 @@ use crate::{
         ledger::{FAILURE, STOPPED_BY, annotation},
         prove,
     },
-    render::{Start, Wanted, object::STOPPED_FAILURE},
+    render::{Start, Wanted, WhenSuperseded, object::STOPPED_FAILURE},
     rollout::Phase,
     sync::{
         Order,
@@ -48,17 +48,17 @@ impl Desk<'_> {
             ));
         };
         let progress = release::progress_of(&run, self.now);
-        let others = release::supersede(
+        if release::state(&run) == STATE_INITIALIZE && !release::is_over(&run) {
+            self.clear(goal, run.metadata.name.as_deref())?;
+            self.start(wanted, content, &run)?;
+        } else if let Before::Orders(orders) = release::supersede(
             self.seen,
             run.metadata.name.as_deref(),
-            wanted.intent.when_superseded,
+            // It has taken over already.
+            WhenSuperseded::Stop,
             self.now,
-        );
-        if let Before::Orders(orders) = others {
+        ) {
             self.orders.extend(orders);
-        }
-        if release::state(&run) == STATE_INITIALIZE && !release::is_over(&run) {
-            self.start(wanted, content, &run)?;
         }
         let wake = self.guard(goal, &run, &progress);
         let text = status::describe(&newest.run, &revision, &index, &progress);

@@ -149,6 +149,52 @@ pub(super) fn run(
     seen
 }
 
+/// Clusters that the placement picked, each with the state of its binding and the index that it names; and all that a
+/// run needs beside.
+pub(super) fn fleet(mut seen: Seen, bindings: &[(&str, &str, &str)]) -> Seen {
+    let typed = |kind: &str, name: &str, more: Value| {
+        let mut object = json!({"apiVersion": "placement.kubernetes-fleet.io/v1beta1", "kind": kind,
+            "metadata": {"name": name, "generation": 1}});
+        object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object
+    };
+    let placement = typed(
+        "ClusterResourcePlacement",
+        "web",
+        json!({"spec": {"resourceSelectors": [], "strategy": {"type": "External"}}}),
+    );
+    seen.placement = Some(Arc::new(serde_json::from_value(placement).unwrap()));
+    seen.strategies = ["slow", "fast"]
+        .map(|name| {
+            let stages = json!({"spec": {"stages": [{"name": "all", "labelSelector": {}}]}});
+            let strategy = typed("ClusterStagedUpdateStrategy", name, stages);
+            Arc::new(serde_json::from_value(strategy).unwrap())
+        })
+        .to_vec();
+    let mut scheduled = condition_of("Scheduled", "True", "R", "");
+    scheduled["observedGeneration"] = json!(1);
+    let policy = json!({"apiVersion": "placement.kubernetes-fleet.io/v1beta1",
+        "kind": "ClusterSchedulingPolicySnapshot",
+        "metadata": {"name": "web-0", "generation": 1,
+            "labels": {meta::IS_LATEST_SNAPSHOT: "true", meta::POLICY_INDEX: "0"}},
+        "spec": {"policyHash": ""}, "status": {"observedCRPGeneration": 1, "conditions": [scheduled]}});
+    seen.policy_snapshots = vec![Arc::new(serde_json::from_value(policy).unwrap())];
+    seen.bindings = bindings
+        .iter()
+        .map(|(cluster, state, index)| {
+            let binding = json!({"spec": {"state": state,
+                "resourceSnapshotName": format!("web-{index}-snapshot"),
+                "schedulingPolicySnapshotName": "web-0", "targetCluster": cluster,
+                "clusterDecision": {"clusterName": cluster, "selected": true, "reason": "r"}}});
+            let binding = typed("ClusterResourceBinding", &format!("web-{cluster}"), binding);
+            Arc::new(serde_json::from_value(binding).unwrap())
+        })
+        .collect();
+    let cluster = |(cluster, ..): &(&str, &str, &str)| ((*cluster).to_owned(), BTreeMap::new());
+    seen.members = bindings.iter().map(cluster).collect();
+    seen
+}
+
 /// One more run of ours, of this place in the ledger.
 pub(super) fn also(
     mut seen: Seen,

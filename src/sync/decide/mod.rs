@@ -1,8 +1,9 @@
 //! The pass itself: one judgement after the other, until one of them orders something.
 //!
 //! ```text
-//! accept -> rendered -> write_rollout -> suspend -> goal -> apply -> bind -> release -> again -> create
-//!                                                                           \-> drive -> start, guard
+//! accept -> rendered -> write_rollout -> suspend -> single -> goal -> resume -> apply -> bind -> release
+//! release -> drive -> start, guard
+//!        \-> again? -> make -> create
 //! ```
 //!
 //! [`desk`] calls them in this order. Each either goes on, or halts with the sentence that the Rollout then shows.
@@ -18,6 +19,7 @@ mod failure;
 mod fixture;
 mod pin;
 mod release;
+mod single;
 mod suspend;
 
 use jiff::SignedDuration;

@@ -59,34 +59,7 @@ impl Desk<'_> {
                 ),
             ));
         }
-        match release::supersede(self.seen, None, wanted.intent.when_superseded, self.now) {
-            Before::Orders(orders) => {
-                self.orders.extend(orders);
-                return halt(Finding::waits(
-                    reason::SUPERSEDING,
-                    format!("commit {} takes over", goal.commit.short()),
-                ));
-            }
-            Before::Settling(run) => {
-                return halt(
-                    Finding::waits(
-                        reason::SUPERSEDING,
-                        format!(
-                            "commit {} takes over as soon as the clusters in flight of run {run} have settled",
-                            goal.commit.short()
-                        ),
-                    )
-                    .until(self.now + LOOK_AGAIN),
-                );
-            }
-            Before::Queued(run) => {
-                return halt(Finding::waits(
-                    reason::QUEUED,
-                    format!("commit {} waits until run {run} is over", goal.commit.short()),
-                ));
-            }
-            Before::Clear => {}
-        }
+        self.clear(goal, None)?;
         if let Some(run) = release::foreign(self.seen) {
             let name = run.metadata.name.clone().unwrap_or_default();
             return halt(Finding::waits(
@@ -98,6 +71,33 @@ impl Desk<'_> {
             ));
         }
         self.create(goal, bound)
+    }
+
+    /// Ends our other runs, as the Rollout wants it.
+    pub(super) fn clear(&mut self, goal: &Goal<'_>, except: Option<&str>) -> Flow<()> {
+        let policy = goal.wanted.intent.when_superseded;
+        match release::supersede(self.seen, except, policy, self.now) {
+            Before::Clear => Ok(()),
+            Before::Orders(orders) => {
+                self.orders.extend(orders);
+                halt(Finding::waits(
+                    reason::SUPERSEDING,
+                    format!("commit {} takes over", goal.commit.short()),
+                ))
+            }
+            Before::Settling(run) => {
+                let message = format!(
+                    "commit {} takes over as soon as the clusters in flight of run {run} have settled",
+                    goal.commit.short()
+                );
+                let wake = self.now + LOOK_AGAIN;
+                halt(Finding::waits(reason::SUPERSEDING, message).until(wake))
+            }
+            Before::Queued(run) => halt(Finding::waits(
+                reason::QUEUED,
+                format!("commit {} waits until run {run} is over", goal.commit.short()),
+            )),
+        }
     }
 
     pub(super) fn show(&mut self, commit: &str, index: Option<String>) {
@@ -169,13 +169,188 @@ impl Desk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::{
-        api::run::{STATE_INITIALIZE, STATE_RUN},
-        sync::decide::fixture::{OTHER, run, snapshot, told, web},
+        api::{
+            meta,
+            rollout::{OUTCOME_DELETED, OUTCOME_SUCCEEDED, OUTCOME_SUPERSEDED, Release},
+            run::{STATE_INITIALIZE, STATE_RUN, STATE_STOP},
+        },
+        sync::{
+            Seen,
+            decide::fixture::{
+                COMMIT, OTHER, also, fleet, pass, run, shown, snapshot, succeeded, told, wanting,
+                web,
+            },
+        },
     };
+
+    const GOOD: &str = "00112233445566778899aabbccddeeff00112233";
+    const PICKED: &[(&str, &str, &str)] = &[("a", "Bound", "7"), ("b", "Scheduled", "")];
+
+    fn remembering(mut seen: Seen, history: &[(&str, &str, &str, &str)]) -> Seen {
+        let mut rollout = (*seen.rollout.take().unwrap()).clone();
+        let release = |(run, commit, digest, outcome): &(&str, &str, &str, &str)| Release {
+            run: (*run).into(),
+            commit: (*commit).into(),
+            content_digest: (*digest).into(),
+            outcome: (*outcome).into(),
+            ..Release::default()
+        };
+        rollout.status.get_or_insert_default().history = history.iter().map(release).collect();
+        seen.rollout = Some(Arc::new(rollout));
+        seen
+    }
+
+    fn made(seen: &Seen) -> Value {
+        let orders = pass(seen).orders;
+        let [Order::CreateRun(run)] = orders.as_slice() else { panic!("{orders:?}") };
+        run.clone()
+    }
+
+    #[test]
+    fn a_run_is_made_for_this_commit_its_proved_index_and_its_strategy() {
+        let rollback = "  rollback: {strategyName: fast}\n";
+        let own = wanting("", "new").digest.to_string();
+        let own = own.as_str();
+        for (spec, history, want) in [
+            ("", vec![], "web-3f2a91c0 slow Run 1"),
+            ("  start: Manual\n", vec![], "web-3f2a91c0 slow Initialize 1"),
+            ("", vec![("x", COMMIT, own, OUTCOME_DELETED)], "web-3f2a91c0-2 slow Run 2"),
+            // Counted over all that is known, whatever became of it.
+            (
+                "",
+                vec![("x", COMMIT, own, OUTCOME_SUPERSEDED), ("y", COMMIT, own, OUTCOME_DELETED)],
+                "web-3f2a91c0-3 slow Run 3",
+            ),
+            ("", vec![("x", GOOD, OTHER, OUTCOME_SUCCEEDED)], "web-3f2a91c0 slow Run 2"),
+            // Back to what another commit had everywhere: the quick lane, if there is one.
+            (
+                rollback,
+                vec![("x", GOOD, own, OUTCOME_SUCCEEDED), ("y", GOOD, OTHER, OUTCOME_SUCCEEDED)],
+                "web-3f2a91c0 fast Run 3",
+            ),
+            (
+                "",
+                vec![("x", GOOD, own, OUTCOME_SUCCEEDED), ("y", GOOD, OTHER, OUTCOME_SUCCEEDED)],
+                "web-3f2a91c0 slow Run 3",
+            ),
+            (rollback, vec![("x", GOOD, own, OUTCOME_SUPERSEDED)], "web-3f2a91c0 slow Run 2"),
+        ] {
+            let seen = fleet(snapshot(web(spec), true), PICKED);
+            let seen = remembering(seen, &history);
+            let run = made(&seen);
+            let text = |at: &str| run.pointer(at).and_then(Value::as_str).unwrap().to_owned();
+            let annotations = &run["metadata"]["annotations"];
+            let number = annotations[crate::release::ledger::RELEASE].as_str().unwrap();
+            assert_eq!(
+                format!(
+                    "{} {} {} {number}",
+                    text("/metadata/name"),
+                    text("/spec/stagedRolloutStrategyName"),
+                    text("/spec/state"),
+                ),
+                want,
+                "{history:?}"
+            );
+            assert_eq!(text("/spec/resourceSnapshotIndex"), "0");
+            assert_eq!(text("/spec/placementName"), "web");
+            assert_eq!(annotations[meta::ROLLOUT], "web");
+            assert_eq!(annotations[meta::COMMIT], COMMIT);
+            assert_eq!(annotations[meta::CONTENT_DIGEST], own);
+        }
+    }
+
+    #[test]
+    fn a_name_that_somebody_took_is_left_to_them() {
+        let mut seen = fleet(snapshot(web(""), true), PICKED);
+        let theirs = json!({"apiVersion": "placement.kubernetes-fleet.io/v1beta1", "kind": "ClusterStagedUpdateRun",
+            "metadata": {"name": "web-3f2a91c0"}, "spec": {"placementName": "web", "stagedRolloutStrategyName": "s"}});
+        seen.runs.push(Arc::new(serde_json::from_value(theirs).unwrap()));
+        assert_eq!(made(&seen)["metadata"]["name"], "web-3f2a91c0-2");
+    }
+
+    #[test]
+    fn content_that_no_snapshot_has_is_captured_by_a_run_that_waits_for_proof() {
+        let mut seen = fleet(web(""), PICKED);
+        seen.patience = jiff::SignedDuration::ZERO;
+        let run = made(&seen);
+        assert_eq!(run["spec"]["state"], STATE_INITIALIZE);
+        assert!(run["spec"].get("resourceSnapshotIndex").is_none());
+    }
+
+    #[test]
+    fn nothing_is_rolled_out_when_it_is_everywhere_and_only_then() {
+        let (none, some) =
+            (("", reason::NO_CHANGE), ("web-3f2a91c0 made in Run", reason::ROLLING_OUT));
+        for (bindings, want) in [
+            (vec![("a", "Bound", "0"), ("b", "Bound", "0")], none),
+            (vec![("a", "Bound", "0"), ("b", "Bound", "1")], some),
+            (vec![("a", "Bound", "0"), ("b", "Scheduled", "0")], some),
+            (vec![("a", "Bound", "0"), ("b", "Unscheduled", "0")], some),
+        ] {
+            let seen = fleet(snapshot(web(""), true), &bindings);
+            assert_eq!(told(&seen), (want.0.into(), want.1.into()), "{bindings:?}");
+            let status = pass(&seen).status;
+            assert_eq!(
+                (status.commit.as_deref(), status.index.as_deref()),
+                (Some(COMMIT), Some("0"))
+            );
+        }
+        let nobody = pass(&fleet(snapshot(web(""), true), &[]));
+        assert_eq!(
+            shown(&nobody),
+            (String::new(), reason::WAITING.into()),
+            "no cluster is not every cluster"
+        );
+    }
+
+    #[test]
+    fn a_run_that_moves_clusters_and_is_not_ours_goes_first() {
+        for (state, status, want) in [
+            (STATE_RUN, json!({}), ("", reason::PLACEMENT_BUSY)),
+            (STATE_RUN, succeeded(), ("web-3f2a91c0 made in Run", reason::ROLLING_OUT)),
+            (STATE_STOP, json!({}), ("web-3f2a91c0 made in Run", reason::ROLLING_OUT)),
+            (STATE_INITIALIZE, json!({}), ("web-3f2a91c0 made in Run", reason::ROLLING_OUT)),
+        ] {
+            let mut seen = fleet(snapshot(web(""), true), PICKED);
+            let theirs = json!({"apiVersion": "placement.kubernetes-fleet.io/v1beta1", "kind": "ClusterStagedUpdateRun",
+                "metadata": {"name": "theirs"}, "status": status,
+                "spec": {"placementName": "web", "stagedRolloutStrategyName": "s", "state": state}});
+            seen.runs.push(Arc::new(serde_json::from_value(theirs).unwrap()));
+            assert_eq!(told(&seen), (want.0.into(), want.1.into()), "{state}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_flight_settles_before_the_next_run_unless_it_is_given_up() {
+        use crate::release::ledger::{FAILURE, STOPPED_BY};
+        let marked = json!({ STOPPED_BY: "superseded" });
+        let failed = json!({ STOPPED_BY: "superseded", FAILURE: "a is stuck" });
+        let of = |word: &str| {
+            let mut going =
+                crate::sync::decide::fixture::in_flight(&[("a", "2025-12-31T23:59:00Z")]);
+            going["conditions"][1]["reason"] = word.into();
+            going
+        };
+        use crate::api::run::reason as word;
+        let next = ("web-3f2a91c0 made in Run", reason::ROLLING_OUT);
+        for (noted, status, want) in [
+            (&marked, of(word::RUN_STOPPING), ("", reason::SUPERSEDING)),
+            (&marked, of(word::RUN_STOPPED), next),
+            (&marked, of(word::RUN_STUCK), next),
+            (&failed, of(word::RUN_STOPPING), next),
+            (&json!({}), of(word::RUN_STOPPED), ("old Stop superseded", reason::SUPERSEDING)),
+        ] {
+            let seen = fleet(snapshot(web(""), true), PICKED);
+            let seen = also(seen, 0, ("old", GOOD, OTHER), noted.clone(), status);
+            assert_eq!(told(&seen), (want.0.into(), want.1.into()), "{noted}");
+        }
+    }
 
     #[test]
     fn an_older_run_ends_first() {
