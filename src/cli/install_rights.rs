@@ -134,7 +134,7 @@ const CONTENT: &[Right] = &[
     right("batch", &["jobs", "cronjobs"], WRITE),
     right("networking.k8s.io", &["ingresses", "networkpolicies"], WRITE),
 ];
-/// Lists and watches tell of changes by hand.
+/// Watches tell of hand edits.
 const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
 /// A role for the program's account.

@@ -12,7 +12,7 @@ use super::{
     follow,
     follow::Following,
     output::Table,
-    shutdown,
+    shutdown::Requests,
 };
 use crate::{
     clock,
@@ -28,6 +28,7 @@ use crate::{
 
 pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
     log::start(Verbosity::Turns);
+    let mut asked = Requests::listen();
     let folder = args.data_dir.clone().map_or_else(default_data_directory, Ok)?;
     let directory = DataDirectory::open(&folder).hinted("cannot use the data directory")?;
     let repository = args.repository.as_deref().map(|url| follow::repository(url, &args.follow));
@@ -42,9 +43,14 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
     let storage = Storage::Folder(directory.path().to_owned());
     let held = directory.members();
     let count = args.members.map(usize::from).or(held).unwrap_or(MEMBERS);
-    let fleet = Fleet::start(storage, tutorial_members(count), clock::system())
-        .await
-        .hinted("cannot start the fleet")?;
+    if let Some(left_out) = left_out(held, count) {
+        anstream::eprintln!("{left_out}");
+    }
+    let starting = Fleet::start(storage, tutorial_members(count), clock::system());
+    let fleet = tokio::select! {
+        started = starting => started.hinted("cannot start the fleet")?,
+        () = asked.next() => anyhow::bail!("asked to stop before the fleet was ready"),
+    };
     let stop = CancellationToken::new();
     let served = announce(&fleet, &directory, args, repository.as_ref(), file, &stop).await;
     let endpoint = match served {
@@ -54,9 +60,6 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
             return Err(error);
         }
     };
-    if let Some(left_out) = left_out(held, count) {
-        anstream::eprintln!("{left_out}");
-    }
     let follow = |repository| {
         follow::start(fleet.hub(), &[repository], &mirrors, &FirstPolicy::FirstCommit, stop.clone())
     };
@@ -70,7 +73,7 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
         }
     };
 
-    stay(fleet, endpoint, following, stop).await
+    stay(fleet, endpoint, following, stop, asked).await
 }
 
 /// Stays up until somebody asks to stop, or something ends by itself; then ends everything, each with all of it written.
@@ -79,9 +82,10 @@ async fn stay(
     endpoint: Endpoint,
     mut following: Option<Following>,
     stop: CancellationToken,
+    mut asked: Requests,
 ) -> anyhow::Result<Exit> {
     let came_to = tokio::select! {
-        () = shutdown::requested() => Ok(()),
+        () = asked.next() => Ok(()),
         error = fleet.engine_ended() => {
             Err(error.map_or_else(|| anyhow::anyhow!("the engine ended early"), Into::into))
         }
@@ -103,7 +107,7 @@ async fn stay(
     // Who asks twice is in a hurry; what is stored survives that.
     let ended = tokio::select! {
         ended = ending => ended,
-        () = shutdown::requested() => Err(anyhow::anyhow!("asked twice, so stopped at once")),
+        () = asked.next() => Err(anyhow::anyhow!("asked twice, so stopped at once")),
     };
     came_to.and(ended).map(|()| Exit::Done)
 }

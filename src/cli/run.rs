@@ -13,7 +13,7 @@ use super::{
     follow::{self, Following},
     hub,
     run_engine::{self, Executor},
-    shutdown,
+    shutdown::Requests,
 };
 use crate::{
     config::{self, Daemon, Engine},
@@ -52,8 +52,9 @@ pub(super) async fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         }
     };
     let until_asked = stop.clone();
+    let mut asked = Requests::listen();
     tokio::spawn(async move {
-        shutdown::requested().await;
+        asked.next().await;
         tracing::info!("stopping");
         until_asked.cancel();
     });

@@ -1,21 +1,46 @@
 //! When to stop.
 
-/// Waits until a person or a supervisor asks to stop: SIGINT or SIGTERM.
-pub(crate) async fn requested() {
+/// Requests to stop by a person or a supervisor: SIGINT and SIGTERM. From its making on, none of them ends the process, and
+/// none is missed.
+pub(crate) struct Requests {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            // No signals to be had: only a kill ends the process.
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+    signals: Option<[tokio::signal::unix::Signal; 2]>,
+}
+
+impl Requests {
+    /// Takes requests from now on.
+    pub(crate) fn listen() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+            let signals = match both {
+                (Ok(interrupt), Ok(terminate)) => Some([interrupt, terminate]),
+                // No signals to be had: only a kill ends the process.
+                _ => None,
+            };
+            Self { signals }
         }
+        #[cfg(not(unix))]
+        Self {}
     }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+
+    /// Waits for the next request.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        match &mut self.signals {
+            Some([interrupt, terminate]) => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            None => std::future::pending().await,
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// Waits until somebody asks to stop, from now on.
+pub(crate) async fn requested() {
+    Requests::listen().next().await;
 }

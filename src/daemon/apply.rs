@@ -1,17 +1,25 @@
 //! A commit's objects, brought to the hub: content, what goes, strategy, placement, in this order.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use jiff::Timestamp;
 use kube::core::GroupVersionKind;
 use serde_json::Value;
 
-use super::{drift::Drift, world::World};
+use super::{marks::Marks, world::World};
 use crate::{
-    api::{Placement, Strategy, meta, rollout::reason},
-    hub::{Delete, Hub, HubError, Recovery, Resource},
-    model::{Hint as _, ObjectKey, ObjectName},
-    release::{Content, bind::applied, proof::key_of},
-    sync::{Apply, ApplyOutcome},
+    api::{Placement, Strategy, kind, meta, rollout::reason},
+    engine::Key,
+    hub::{Delete, FieldConflict, Hub, HubError, Recovery, Resource},
+    model::{Hint as _, ObjectKey, ObjectName, Scope},
+    release::{Applied, Content, bind::applied, key_of},
+    sync::{
+        Apply, ApplyOutcome,
+        drift::{Drift, Mark, Trace, takes_back},
+    },
 };
 
 /// A definition that was just applied is served after a moment.
@@ -25,47 +33,73 @@ struct Failure {
     reason: &'static str,
     message: String,
     retried: bool,
+    /// Until when there is no use in trying again, if that is known.
+    until: Option<Timestamp>,
+    /// The object that others claim.
+    claimed: Option<ObjectKey>,
 }
 
-/// The hub, and where it is noted what became of a Rollout's objects there.
-pub(super) struct Applier<'a> {
+/// Brings a Rollout's objects to the hub.
+pub(super) struct Bringing<'a> {
     pub(super) hub: &'a Hub,
     pub(super) world: &'a World,
-    pub(super) drift: &'a Drift,
-    pub(super) rollout: &'a ObjectName,
+    pub(super) marks: &'a Marks,
+    pub(super) name: &'a ObjectName,
+    pub(super) apply: &'a Apply,
+    /// What was applied last, and whether it was the same as now.
+    pub(super) before: Option<(&'a Content, bool)>,
+    /// Whether all of the content was applied before, by this process or another.
+    pub(super) is_known: bool,
+    pub(super) now: Timestamp,
 }
 
-/// Applies everything, and returns the objects as the hub has them.
-pub(super) async fn apply(applier: &Applier<'_>, apply: &Apply) -> ApplyOutcome {
-    let mut content = Content::default();
-    let mut keys = BTreeSet::new();
-    applier.drift.begin(applier.rollout);
-    match applier.everything(apply, &mut content, &mut keys).await {
-        Ok(()) => {
-            applier.drift.end(applier.rollout, &keys);
-            ApplyOutcome::Done(content)
-        }
-        Err(Failure { reason, message, retried }) => {
-            ApplyOutcome::Failed { reason, message, applied: keys.len(), retried }
+/// What came of it, and until when there is no use in trying again, if that is known.
+pub(super) struct Brought {
+    pub(super) outcome: ApplyOutcome,
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Bringing<'_> {
+    /// Applies everything that the hub may not have, and returns all objects as the hub has them.
+    pub(super) async fn bring(self) -> Brought {
+        let mut content = Content::default();
+        let mut count = 0;
+        self.marks.contest(self.name, None);
+        match self.everything(&mut content, &mut count).await {
+            Ok(()) => Brought { outcome: ApplyOutcome::Done(content), until: None },
+            Err(Failure { reason, message, retried, until, claimed }) => {
+                self.marks.contest(self.name, claimed);
+                let outcome = ApplyOutcome::Failed { reason, message, applied: count, retried };
+                Brought { outcome, until }
+            }
         }
     }
-}
 
-impl Applier<'_> {
-    async fn everything(
-        &self,
-        apply: &Apply,
-        content: &mut Content,
-        keys: &mut BTreeSet<ObjectKey>,
-    ) -> Result<(), Failure> {
-        let (hub, world) = (self.hub, self.world);
+    async fn everything(&self, content: &mut Content, count: &mut usize) -> Result<(), Failure> {
+        let (hub, apply) = (self.hub, self.apply);
         let defines = apply.content.iter().any(|(object, _)| {
             object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition")
         });
+        let before: BTreeMap<&ObjectKey, &Applied> = match self.before {
+            Some((content, _)) => content.objects.iter().map(|held| (&held.key, held)).collect(),
+            None => BTreeMap::new(),
+        };
+        let mut keys = BTreeSet::new();
         for (object, place) in &apply.content {
             let object = located(hub, object, place, apply.namespace.as_deref(), defines).await?;
-            let stored = self.one(&object, place, keys).await?;
-            content.objects.push(applied(object, stored));
+            let key = key_of(&object);
+            keys.insert(key.clone());
+            // What a watch shows to be as we left it is not applied again.
+            let held = before.get(&key).filter(|held| held.wanted == object);
+            let held = held.filter(|_| self.marks.is_untouched(self.name, &key));
+            content.objects.push(match held {
+                Some(held) => Applied::clone(held),
+                None => {
+                    let stored = self.one(&object, &key, place).await?;
+                    applied(object, stored)
+                }
+            });
+            *count += 1;
         }
         for namespace in Content::implied(content.objects.iter().map(|object| &object.key)) {
             let key = ObjectKey {
@@ -81,30 +115,114 @@ impl Applier<'_> {
             prune(hub, key).await.map_err(|error| failure(&error, &format!("deleting {key}")))?;
         }
         for (object, place) in &apply.last {
-            let stored = self.one(object, place, keys).await?;
+            let key = key_of(object);
+            keys.insert(key.clone());
+            *count += 1;
+            let same = self.marks.was_applied(self.name, &key, object);
+            if same && self.marks.is_untouched(self.name, &key) {
+                continue;
+            }
+            let stored = self.one(object, &key, place).await?;
             if let Ok(placement) = serde_json::from_value::<Placement>(stored.clone())
                 && stored["kind"].as_str().is_some_and(|kind| kind.ends_with("Placement"))
             {
-                world.placements.absorb(placement);
+                self.world.placements.absorb(placement);
             } else if let Ok(strategy) = serde_json::from_value::<Strategy>(stored) {
-                world.strategies.absorb(strategy);
+                self.world.strategies.absorb(strategy);
             }
         }
+        self.marks.keep_only(self.name, &keys);
         Ok(())
     }
 
-    async fn one(
-        &self,
-        object: &Value,
-        place: &str,
-        keys: &mut BTreeSet<ObjectKey>,
-    ) -> Result<Value, Failure> {
-        let applied = self.hub.apply(object, meta::GITOPS_MANAGER, false).await;
-        let stored = applied.map_err(|error| failure(&error, place))?;
-        let key = key_of(&stored);
-        self.drift.applied(self.rollout, &key, &stored);
-        keys.insert(key);
+    /// Applies one object, and puts back what somebody did to it by hand.
+    async fn one(&self, object: &Value, key: &ObjectKey, place: &str) -> Result<Value, Failure> {
+        let (name, marks) = (self.name, self.marks);
+        let drift = marks.drift_of(name, key);
+        if let Some(drift) = &drift {
+            let again = self.before.is_some_and(|(_, same)| same);
+            if let Err(until) = marks.put_back(key, self.now)
+                && again
+            {
+                return Err(fight(key, place, drift, until));
+            }
+        }
+        marks.expect(name, key);
+        let manager = meta::GITOPS_MANAGER;
+        let stored = match self.hub.apply(object, manager, false).await {
+            Err(HubError::Conflict { what, conflicts }) => {
+                let fields = conflicts.iter().map(|conflict| conflict.path.as_str());
+                let were_ours = self.is_known || marks.were_ours(name, key, fields);
+                let owners = || conflicts.iter().map(|conflict| conflict.manager.as_str());
+                let ours = were_ours || self.is_ours(key).await;
+                if !takes_back(owners(), were_ours, ours) {
+                    return Err(Failure {
+                        claimed: Some(key.clone()),
+                        ..failure(&HubError::Conflict { what, conflicts }, place)
+                    });
+                }
+                if drift.is_none()
+                    && let Err(until) = marks.put_back(key, self.now)
+                {
+                    return Err(fight(key, place, &Drift::Edited(paths(&conflicts)), until));
+                }
+                let by: Vec<&str> = owners().collect();
+                tracing::info!(object = %key, by = by.join(", "), fields = paths(&conflicts).join(", "), "put back: somebody changed it by hand");
+                self.hub.apply(object, manager, true).await
+            }
+            other => {
+                match &drift {
+                    Some(Drift::Deleted) => {
+                        tracing::info!(object = %key, "put back: somebody deleted it");
+                    }
+                    Some(Drift::Edited(fields)) => {
+                        tracing::info!(object = %key, fields = fields.join(", "), "put back: somebody removed fields");
+                    }
+                    None => {}
+                }
+                other
+            }
+        };
+        let stored = stored.map_err(|error| failure(&error, place))?;
+        marks.mark(name, key, Mark::new(object, &stored));
         Ok(stored)
+    }
+
+    /// Returns whether we applied fields of this object once.
+    async fn is_ours(&self, key: &ObjectKey) -> bool {
+        let scope = Scope::of(Some(&key.namespace));
+        let held = Key::new(scope.clone(), &key.name);
+        let metadata = if key.group == kind::PLACEMENT_GROUP {
+            let placement = self.world.placements.get(&held).map(|held| held.metadata.clone());
+            let strategy = self.world.strategies.get(&held).map(|held| held.metadata.clone());
+            if key.kind == kind::strategy(&scope).name { strategy } else { placement }
+        } else {
+            let object = self.hub.get_object(key).await.ok().flatten();
+            object.and_then(|mut object| serde_json::from_value(object["metadata"].take()).ok())
+        };
+        metadata.is_some_and(|metadata| !Trace::of(&metadata).ours.is_null())
+    }
+}
+
+fn paths(conflicts: &[FieldConflict]) -> Vec<String> {
+    conflicts.iter().take(5).map(|conflict| conflict.path.clone()).collect()
+}
+
+/// Somebody changes an object again and again.
+fn fight(key: &ObjectKey, place: &str, drift: &Drift, until: Timestamp) -> Failure {
+    let what = match drift {
+        Drift::Deleted => "deleted".to_owned(),
+        Drift::Edited(fields) if fields.is_empty() => "changed".to_owned(),
+        Drift::Edited(fields) => format!("changed ({})", fields.join(", ")),
+    };
+    Failure {
+        reason: reason::CONFLICT,
+        message: format!(
+            "{place}: {key} is {what} by somebody else each time that it is put back; it is left so until {until:.0}, or the next commit (`kubectl get -o yaml --show-managed-fields` tells who it is: let only one of you set it)"
+        ),
+        retried: false,
+        until: Some(until),
+        claimed: None,
     }
 }
 
@@ -125,6 +243,8 @@ async fn located(
         reason: reason::APPLY_FAILED,
         message: format!("{place}: {message}"),
         retried: false,
+        until: None,
+        claimed: None,
     };
     let mut object = object.clone();
     match (resource.namespaced, namespace) {
@@ -207,7 +327,8 @@ fn failure(error: &HubError, place: &str) -> Failure {
         HubError::Conflict { .. } => reason::CONFLICT,
         _ => reason::APPLY_FAILED,
     };
-    Failure { reason, message: format!("{place}: {error}{hint}"), retried }
+    let message = format!("{place}: {error}{hint}");
+    Failure { reason, message, retried, until: None, claimed: None }
 }
 
 #[cfg(test)]

@@ -1,15 +1,12 @@
 //! Orders, carried out. What the hub answers is in the collections when they return.
 
-use super::{
-    apply::{self, Applier},
-    reconcile::Daemon,
-};
+use super::{apply::Bringing, reconcile::Daemon};
 use crate::{
     api::{ApprovalRequest, Rollout, Run, kind, meta},
     engine::EngineError,
     hub::{Delete, HubError},
     model::{ObjectName, Scope},
-    sync::{Order, Seen},
+    sync::{ApplyOutcome, Git, Order, Seen},
 };
 
 impl Daemon {
@@ -28,10 +25,23 @@ impl Daemon {
                 }
             }
             Order::Apply(apply) => {
-                let (hub, world, drift) = (&self.hub, &*self.world, &*self.drift);
-                let applier = Applier { hub, world, drift, rollout: name };
-                let outcome = apply::apply(&applier, &apply).await;
-                self.remember(name, apply.key.clone(), outcome);
+                let before = self.take_outcome(name);
+                let content = before.as_ref().and_then(|before| match &before.outcome {
+                    ApplyOutcome::Done(content) => Some((content, before.key == apply.key)),
+                    ApplyOutcome::Failed { .. } => None,
+                });
+                let bringing = Bringing {
+                    hub: &self.hub,
+                    world: &self.world,
+                    marks: &self.marks,
+                    name,
+                    apply: &apply,
+                    before: content,
+                    is_known: is_known(seen),
+                    now: self.options.clock.now(),
+                };
+                let brought = bringing.bring().await;
+                self.remember(name, apply.key.clone(), brought);
             }
             Order::CreateRun(object) => {
                 match self.hub.create_object(&object, meta::GITOPS_MANAGER).await {
@@ -73,7 +83,6 @@ impl Daemon {
                 tracing::info!(%run, "run deleted: it had not begun");
             }
             Order::Approve { request, patch } => {
-                let _ = seen;
                 let kind = kind::approval_request(&scope);
                 let patched = self
                     .hub
@@ -98,4 +107,15 @@ impl Daemon {
         }
         Ok(())
     }
+}
+
+/// Returns whether what is to be applied was applied once before, to the last object.
+fn is_known(seen: &Seen) -> bool {
+    let digest = seen.rollout.as_ref().and_then(|r| r.status.as_ref()?.content_digest.as_deref());
+    let Git::Tip(tip) = &seen.git else { return false };
+    let wanted = match &tip.earlier {
+        Some((_, earlier)) => earlier.as_ref().ok(),
+        None => tip.wanted.as_ref().ok(),
+    };
+    wanted.is_some_and(|wanted| digest == Some(wanted.digest.as_str()))
 }

@@ -12,6 +12,7 @@ mod earlier;
 mod error;
 mod follow;
 mod history;
+mod marks;
 mod reconcile;
 mod source;
 mod start;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,7 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tracing::Instrument as _;
 
-use super::{Options, checkout::Checkout, drift::Drift, follow::Followed, world::World};
+use super::{
+    Options, apply::Brought, checkout::Checkout, follow::Followed, marks::Marks, world::World,
+};
 use crate::{
     api::{Rollout, kind, meta, rollout::RolloutStatus},
     engine::{Again, EngineError, Key},
@@ -23,7 +25,7 @@ use crate::{
 pub(super) struct Daemon {
     pub(super) hub: Hub,
     pub(super) world: Arc<World>,
-    pub(super) drift: Arc<Drift>,
+    pub(super) marks: Arc<Marks>,
     pub(super) options: Options,
     /// Namespace of Rollouts that have none in Git.
     pub(super) namespace: String,
@@ -31,12 +33,12 @@ pub(super) struct Daemon {
     applied: Mutex<BTreeMap<ObjectName, Outcome>>,
 }
 
-/// What became of applying, and when.
-#[derive(Clone)]
-struct Outcome {
-    key: String,
-    outcome: ApplyOutcome,
-    at: Timestamp,
+/// What became of applying.
+pub(super) struct Outcome {
+    pub(super) key: String,
+    pub(super) outcome: ApplyOutcome,
+    /// A failed one is not tried again before.
+    until: Timestamp,
 }
 
 /// A failed apply is tried again after so long …
@@ -52,12 +54,12 @@ impl Daemon {
     pub(super) fn new(
         hub: Hub,
         world: Arc<World>,
-        drift: Arc<Drift>,
+        marks: Arc<Marks>,
         sources: Vec<Arc<Followed>>,
         options: Options,
     ) -> Self {
         let namespace = hub.client().default_namespace().to_owned();
-        Self { hub, world, drift, options, namespace, sources, applied: Mutex::default() }
+        Self { hub, world, marks, options, namespace, sources, applied: Mutex::default() }
     }
 
     /// Returns every Rollout that a source or the hub has.
@@ -100,26 +102,48 @@ impl Daemon {
         Key::new(Scope::Namespace(namespace.clone()), &name.name)
     }
 
-    pub(super) fn remember(&self, name: &ObjectName, key: String, outcome: ApplyOutcome) {
-        let at = self.options.clock.now();
-        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        applied.insert(name.clone(), Outcome { key, outcome, at });
+    fn outcomes(&self) -> MutexGuard<'_, BTreeMap<ObjectName, Outcome>> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn remember(&self, name: &ObjectName, key: String, brought: Brought) {
+        let wait = match &brought.outcome {
+            ApplyOutcome::Done(_) => SignedDuration::ZERO,
+            ApplyOutcome::Failed { retried: true, .. } => RETRY,
+            ApplyOutcome::Failed { retried: false, .. } => RETRY_STALLED,
+        };
+        let until = brought.until.unwrap_or(self.options.clock.now() + wait);
+        self.outcomes().insert(name.clone(), Outcome { key, outcome: brought.outcome, until });
+    }
+
+    /// Returns what became of applying last, and forgets it: it is being applied again.
+    pub(super) fn take_outcome(&self, name: &ObjectName) -> Option<Outcome> {
+        self.outcomes().remove(name)
+    }
+
+    /// Returns what became of applying, if that is still so.
     fn applied(&self, name: &ObjectName, now: Timestamp) -> Option<(String, ApplyOutcome)> {
-        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        let applied = self.outcomes();
         let held = applied.get(name)?;
-        if self.drift.has(name) {
-            return None;
-        }
         let kept = match &held.outcome {
-            ApplyOutcome::Done(_) => true,
-            ApplyOutcome::Failed { retried, .. } => {
-                let wait = if *retried { RETRY } else { RETRY_STALLED };
-                now.duration_since(held.at) < wait
-            }
+            ApplyOutcome::Done(_) => !self.marks.any_drift(name),
+            ApplyOutcome::Failed { .. } => now < held.until,
         };
         kept.then(|| (held.key.clone(), held.outcome.clone()))
+    }
+
+    /// Returns when a failed apply is tried again although nothing else happens: when there is hope.
+    fn retry_at(&self, name: &ObjectName) -> Option<Timestamp> {
+        let applied = self.outcomes();
+        let held = applied.get(name)?;
+        let failed = matches!(held.outcome, ApplyOutcome::Failed { .. });
+        let hope = self.marks.is_stirred(name) || self.marks.any_drift(name);
+        (failed && hope).then_some(held.until)
+    }
+
+    fn forget(&self, name: &ObjectName) {
+        self.outcomes().remove(name);
+        self.marks.forget(name);
     }
 
     /// Returns the source that a Rollout comes from.
@@ -340,12 +364,16 @@ impl Daemon {
     async fn look(&self, name: &ObjectName) -> Result<Again, EngineError> {
         for _ in 0..ROUNDS {
             let now = self.options.clock.now();
-            let Some(seen) = self.gather(name, now).await else { return Ok(Again::No) };
+            let Some(seen) = self.gather(name, now).await else {
+                self.forget(name);
+                return Ok(Again::No);
+            };
             let pass = decide(&seen, now);
             tell(&seen, &pass.status);
             self.record(name, &seen, &pass.status).await?;
             if pass.orders.is_empty() {
-                return Ok(match pass.wake {
+                let wake = pass.wake.into_iter().chain(self.retry_at(name)).min();
+                return Ok(match wake {
                     None => Again::No,
                     Some(at) => {
                         let wait = at.duration_since(self.options.clock.now());

@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DaemonError, Options, Source,
-    drift::Drift,
+    DaemonError, Options, Source, drift,
     follow::Followed,
+    marks::Marks,
     reconcile::{Daemon, reconcile},
     world::World,
 };
@@ -50,6 +50,8 @@ pub async fn run(
     let world = World::new(&hub);
     let queue: Arc<Queue<ObjectName>> = Queue::new("rollouts");
     world.listen(&queue);
+    let marks = Arc::new(Marks::default());
+    drift::listen(&world, &marks, &queue);
     let limits = options.limits;
     let sources: Vec<Arc<Followed>> =
         sources.into_iter().map(|source| Followed::new(source, limits)).collect();
@@ -59,9 +61,8 @@ pub async fn run(
         () = stop.cancelled() => return Ok(()),
         () = world.ready() => tracing::debug!("every object of the hub is known"),
     }
-    let drift = Drift::new(queue.clone());
-    tasks.spawn(drift.clone().keep(hub.clone(), stop.clone()));
-    let daemon = Arc::new(Daemon::new(hub, world, drift, sources.clone(), options));
+    tasks.spawn(drift::keep(hub.clone(), marks.clone(), queue.clone(), stop.clone()));
+    let daemon = Arc::new(Daemon::new(hub, world, marks, sources.clone(), options));
     for source in sources {
         let (held, queue) = (daemon.clone(), queue.clone());
         tasks.spawn(source.keep(stop.clone(), move |names| {

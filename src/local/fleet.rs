@@ -95,6 +95,9 @@ impl Hint for FleetError {
 /// Joining takes milliseconds; a machine that needs longer than this has another problem.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
 
+/// What labels begin with that Fleet gives to members.
+const FLEET_LABELS: &str = "kubernetes-fleet.io/";
+
 /// Name of the hub's context.
 pub const HUB: &str = "hub";
 
@@ -196,18 +199,27 @@ impl Fleet {
                 .iter()
                 .map(|member| await_condition(clusters.clone(), &member.name, joined)),
         );
-        tokio::select! {
-            results = all => {
-                for result in results {
-                    result.map_err(|source| FleetError::Refused { doing: "watch members", cluster: HUB.into(), source: source.into() })?;
-                }
-                Ok(())
+        let joined = tokio::select! {
+            results = all => results,
+            ended = &mut self.engine => {
+                return Err(FleetError::Engine(ended.ok().and_then(Result::err)));
             }
-            ended = &mut self.engine => Err(FleetError::Engine(ended.ok().and_then(Result::err))),
             () = tokio::time::sleep(JOIN_DEADLINE) => {
-                Err(FleetError::NotJoined { waiting: self.members.iter().map(|member| member.name.clone()).collect() })
+                let waiting = self.members.iter().map(|member| member.name.clone()).collect();
+                return Err(FleetError::NotJoined { waiting });
             }
+        };
+        for (member, cluster) in self.members.iter_mut().zip(joined) {
+            let cluster = cluster.map_err(|source| FleetError::Refused {
+                doing: "watch members",
+                cluster: HUB.into(),
+                source: source.into(),
+            })?;
+            // Those of a member that was there before are the user's. Fleet's own are of no use to them.
+            member.labels = cluster.and_then(|cluster| cluster.metadata.labels).unwrap_or_default();
+            member.labels.retain(|label, _| !label.starts_with(FLEET_LABELS));
         }
+        Ok(())
     }
 }
 

@@ -8,4 +8,4 @@ pub mod proof;
 pub use bind::{Bound, Content, bind};
 pub use ledger::{ledger, release_of};
 pub use name::run_name;
-pub use proof::{Difference, prove};
+pub use proof::{Applied, Difference, key_of, prove};

@@ -11,6 +11,7 @@
 
 pub mod approval;
 pub mod decide;
+pub mod drift;
 pub mod inventory;
 pub mod news;
 pub mod pass;

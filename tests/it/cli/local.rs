@@ -2,7 +2,10 @@
 
 use std::{net::TcpListener, path::Path};
 
-use crate::support::process::{Running, tidegate};
+use crate::support::{
+    hub::{key, patch},
+    process::{Running, tidegate},
+};
 
 fn local(home: &Path, more: &[&str]) -> Running {
     let mut command = tidegate(home);
@@ -208,4 +211,28 @@ fn nobody_else_can_read_the_kubeconfig() {
     fleet.wait_for("ready");
     let mode = std::fs::metadata(home.path().join("data/kubeconfig")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn labels_that_a_user_gave_a_member_are_told_and_kept() {
+    use tidegate::{
+        clock,
+        hub::Hub,
+        local::{Fleet, Storage, tutorial_members},
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let start = async || {
+        let storage = Storage::Folder(folder.path().to_owned());
+        Fleet::start(storage, tutorial_members(1), clock::system()).await.unwrap()
+    };
+    let fleet = start().await;
+    assert_eq!(fleet.members()[0].labels["environment"], "canary");
+    let member = key("cluster.kubernetes-fleet.io", "MemberCluster", "", "member1");
+    let labels = serde_json::json!({"metadata": {"labels": {"environment": "production"}}});
+    patch(&Hub::new(fleet.hub()), &member, &labels).await;
+    fleet.shut_down().await;
+    let fleet = start().await;
+    assert_eq!(fleet.members()[0].labels["environment"], "production");
+    assert_eq!(fleet.members()[0].labels["order"], "2");
+    fleet.shut_down().await;
 }

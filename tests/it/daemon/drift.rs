@@ -1,65 +1,150 @@
-//! What people do by hand, on the hub, to objects that come from Git.
+//! Hand edits on the hub of what comes from Git.
 
-use serde_json::json;
-use tidegate::hub::Delete;
+use serde_json::{Value, json};
+use tidegate::{hub::Delete, model::ObjectKey};
 
 use super::stage::{Stage, TWO_STAGES, fleet, is, key, message, reason};
+use crate::support::hub::until;
 
-const AT_ONCE: Delete<'_> = Delete { uid: None, foreground: false };
+fn settings() -> ObjectKey {
+    key("", "ConfigMap", "web", "settings")
+}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_deleted_by_hand_comes_back_and_makes_no_run() {
+async fn rolled_out() -> Stage {
     let stage = Stage::web(TWO_STAGES).await;
     let first = stage.repository.head();
     stage.until_done(&first).await;
-    let settings = key("", "ConfigMap", "web", "settings");
-    let strategy = fleet("ClusterStagedUpdateStrategy", "slow");
-    for object in [&settings, &strategy] {
-        let uid = stage.get(object).await.unwrap()["metadata"]["uid"].clone();
-        stage.hub.delete_object(object, &AT_ONCE).await.unwrap();
-        stage.until(object, "made again", |made| made["metadata"]["uid"] != uid).await;
-    }
-    stage.patch(&settings, json!({"data": {"key": null}})).await;
-    stage.until(&settings, "with its value", |object| object["data"]["key"] == "one").await;
-    let status = stage.until_done(&first).await;
-    assert_eq!(status["index"], "0");
-    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
     stage.until_values([Some("one"); 3]).await;
+    stage
+}
+
+/// Once more as kubectl's `edit` does: a write that is no apply.
+async fn edit(stage: &Stage, object: &ObjectKey, patch: Value) {
+    let resource = stage.hub.locate_any(&object.group, &object.kind).await.unwrap();
+    stage.hub.merge_object(&resource, object, &patch, "kubectl-edit").await.unwrap();
+}
+
+async fn until_as_before(stage: &Stage, object: &ObjectKey, pointer: &str, wanted: Value) {
+    stage.until(object, "as Git says", |held| held.pointer(pointer) == Some(&wanted)).await;
+}
+
+/// Nothing more happened than had to: no other run, and every member has what Git says.
+async fn until_calm(stage: &Stage) {
+    let first = stage.repository.head();
+    stage.until_done(&first).await;
+    stage.until_values([Some("one"); 3]).await;
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_field_that_somebody_took_over_is_told_at_once_and_until_it_is_given_back() {
-    let stage = Stage::web(TWO_STAGES).await;
-    let first = stage.repository.head();
-    stage.until_done(&first).await;
-    let settings = key("", "ConfigMap", "web", "settings");
-    stage.patch(&settings, json!({"data": {"key": "by hand"}})).await;
+async fn edits_and_deletions_are_put_back_without_a_new_run() {
+    let stage = rolled_out().await;
+    let before = stage.count("ClusterResourceSnapshot").await;
+    edit(&stage, &settings(), json!({"data": {"key": "by hand"}})).await;
+    until_as_before(&stage, &settings(), "/data/key", json!("one")).await;
+    until_calm(&stage).await;
+    // The engine may have seen the edit before it was put back; no more than that.
+    let edited = stage.count("ClusterResourceSnapshot").await;
+    assert!(edited <= before + 1, "{edited} snapshots, of {before}");
+
+    // A removed field.
+    edit(&stage, &settings(), json!({"data": {"key": null}})).await;
+    until_as_before(&stage, &settings(), "/data/key", json!("one")).await;
+
+    let gone = stage.get(&settings()).await.unwrap();
+    stage.hub.delete_object(&settings(), &Delete::default()).await.unwrap();
+    let back = stage
+        .until(&settings(), "made again", |held| held["metadata"]["uid"] != gone["metadata"]["uid"])
+        .await;
+    assert_eq!(back["data"]["key"], "one");
+    until_calm(&stage).await;
+
+    let strategy = fleet("ClusterStagedUpdateStrategy", "slow");
+    let stages = stage.get(&strategy).await.unwrap()["spec"]["stages"].clone();
+    edit(&stage, &strategy, json!({"spec": {"stages": [{"name": "all", "labelSelector": {}}]}}))
+        .await;
+    until_as_before(&stage, &strategy, "/spec/stages", stages.clone()).await;
+    stage.hub.delete_object(&strategy, &Delete::default()).await.unwrap();
+    until_as_before(&stage, &strategy, "/spec/stages", stages).await;
+
+    let placement = fleet("ClusterResourcePlacement", "web");
+    edit(&stage, &placement, json!({"spec": {"resourceSelectors": [{"group": "", "version": "v1", "kind": "Namespace", "name": "other"}]}})).await;
+    let selected = json!("web");
+    until_as_before(&stage, &placement, "/spec/resourceSelectors/0/name", selected).await;
+    until_calm(&stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fields_of_others_and_own_writes_cause_no_work() {
+    let stage = rolled_out().await;
+    let rollout = key("gitops.tidegate.dev", "Rollout", "default", "web");
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let before = version(&stage.get(&rollout).await.unwrap());
+    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "web", "labels": {"team": "blue"}}});
+    stage.hub.apply(&theirs, "labeller", false).await.unwrap();
+    edit(&stage, &settings(), json!({"metadata": {"annotations": {"seen": "yes"}}})).await;
+    let labelled = version(&stage.get(&settings()).await.unwrap());
+    // An edit that is put back proves that the events before it were read.
+    let namespace = key("", "Namespace", "", "web");
+    stage.push("two");
+    stage.until_done(&stage.repository.head()).await;
+    let held = stage.get(&settings()).await.unwrap();
+    assert_ne!(version(&held), labelled, "the commit changed it");
+    assert_eq!(held["metadata"]["labels"]["team"], "blue", "a foreign label stays");
+    assert_eq!(held["metadata"]["annotations"]["seen"], "yes");
+    assert!(stage.get(&namespace).await.is_some());
+    assert_ne!(version(&stage.get(&rollout).await.unwrap()), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_edited_while_nobody_looked_is_put_back_at_the_start() {
+    let mut stage = rolled_out().await;
+    stage.stop().await;
+    edit(&stage, &settings(), json!({"data": {"key": "by hand"}})).await;
+    stage.start();
+    until_as_before(&stage, &settings(), "/data/key", json!("one")).await;
+    until_calm(&stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fight_ends_and_names_the_object() {
+    let stage = rolled_out().await;
+    let rollout = key("gitops.tidegate.dev", "Rollout", "default", "web");
+    let both = async || {
+        let (object, rollout) = (stage.get(&settings()).await?, stage.get(&rollout).await?);
+        Some(json!({"data": object["data"], "status": rollout["status"]}))
+    };
+    let is_told = |seen: &Value| reason(&seen["status"], "Applied") == "Conflict";
+    let mut told = None;
+    for round in 0..10 {
+        edit(&stage, &settings(), json!({"data": {"key": format!("mine {round}")}})).await;
+        let over = |seen: &Value| is_told(seen) || seen["data"]["key"] == "one";
+        let seen = until(&rollout, "put back or told", both, over).await;
+        if is_told(&seen) {
+            told = Some((round, message(&seen["status"]).to_owned()));
+            break;
+        }
+    }
+    let (round, told) = told.expect("the fight ended");
+    assert_eq!(round, 3, "so often it is put back");
+    assert!(told.contains("ConfigMap web/settings"), "{told}");
+    assert!(told.contains(".data.key") && told.contains("each time"), "{told}");
+    // A new commit is a new word on it.
+    let commit = stage.push("two");
+    stage.until_done(&commit).await;
+    stage.until_values([Some("two"); 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_applies_is_a_conflict_at_once_and_over_when_they_let_go() {
+    let stage = rolled_out().await;
+    let theirs = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "web"}, "data": data});
+    stage.hub.apply(&theirs(json!({"key": "theirs"})), "somebody", true).await.unwrap();
     let status = stage
         .until_rollout("web", "in conflict", |status| reason(status, "Applied") == "Conflict")
         .await;
-    assert!(message(&status).contains("settings") && message(&status).contains(".data.key"));
-    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
-
-    stage.patch(&settings, json!({"data": {"key": "one"}})).await;
-    stage.until_done(&first).await;
-    stage.until_values([Some("one"); 3]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_add_is_theirs() {
-    let stage = Stage::web(TWO_STAGES).await;
-    let first = stage.repository.head();
-    stage.until_done(&first).await;
-    let strategy = fleet("ClusterStagedUpdateStrategy", "slow");
-    stage.patch(&strategy, json!({"metadata": {"labels": {"team": "web"}}})).await;
-    let settings = key("", "ConfigMap", "web", "settings");
-    stage.hub.delete_object(&settings, &AT_ONCE).await.unwrap();
-    // By now the label was seen, too: one look is for both.
-    stage.until(&settings, "made again", |object| object["data"]["key"] == "one").await;
-    stage.until_done(&first).await;
-    let kept = stage.get(&strategy).await.unwrap();
-    assert_eq!(kept["metadata"]["labels"]["team"], "web");
-    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+    assert!(message(&status).contains("somebody") && message(&status).contains(".data.key"));
+    assert_eq!(stage.get(&settings()).await.unwrap()["data"]["key"], "theirs");
 }
 
 /// What left Git with a commit is nobody's to bring back.
@@ -78,12 +163,12 @@ async fn what_left_git_may_be_made_and_deleted_by_anybody() {
     let extra = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "extra", "namespace": "web"}});
     stage.hub.create_object(&extra, "somebody").await.unwrap();
     let extra = key("", "ConfigMap", "web", "extra");
-    stage.hub.delete_object(&extra, &AT_ONCE).await.unwrap();
+    stage.hub.delete_object(&extra, &Delete::default()).await.unwrap();
     // The next thing that is done by hand is put right, and this one was not.
     let settings = key("", "ConfigMap", "web", "settings");
-    stage.hub.delete_object(&settings, &AT_ONCE).await.unwrap();
+    stage.hub.delete_object(&settings, &Delete::default()).await.unwrap();
     stage.until(&settings, "made again", |object| object["data"]["key"] == "one").await;
     assert_eq!(stage.get(&extra).await, None);
     let status = stage.until_done(&without).await;
-    assert!(is(&status, "Applied", "True"));
+    assert!(is(&status, "Applied", "True"), "{status}");
 }

@@ -4,5 +4,6 @@ mod approve;
 mod drift;
 mod failure;
 mod fault;
+mod namespaced;
 mod release;
 mod stage;

@@ -65,6 +65,7 @@ pub struct Running {
     child: Child,
     said: Arc<Mutex<VecDeque<String>>>,
     lines: mpsc::Receiver<String>,
+    readers: Vec<thread::JoinHandle<()>>,
 }
 
 impl Running {
@@ -80,7 +81,7 @@ impl Running {
         let said = Arc::new(Mutex::new(VecDeque::new()));
         let streams: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
+        let read = |stream: Box<dyn Read + Send>| {
             let (sender, said) = (sender.clone(), Arc::clone(&said));
             thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -91,9 +92,10 @@ impl Running {
                     }
                     let _ = sender.send(line);
                 }
-            });
-        }
-        Self { child, said, lines }
+            })
+        };
+        let readers = streams.map(read).into();
+        Self { child, said, lines, readers }
     }
 
     /// Returns its number.
@@ -127,11 +129,13 @@ impl Running {
         assert!(sent.success(), "kill -{name}");
     }
 
-    /// Waits for the end.
+    /// Waits for the end, and until all that it said is read.
     pub fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().unwrap()
+                && self.readers.iter().all(thread::JoinHandle::is_finished)
+            {
                 return status;
             }
             assert!(Instant::now() < until, "does not end; it said:\n{}", self.everything());
