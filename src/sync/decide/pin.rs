@@ -150,21 +150,24 @@ mod tests {
 
     use super::*;
     use crate::{
+        api::meta,
         release::ledger::{FAILURE, ROLLED_BACK_TO, STOPPED_BY},
         sync::{
-            Git, Seen,
+            Git, Order, Seen,
             decide::fixture::{
-                COMMIT, also, apply, digest, in_flight, pass, shown, snapshot, succeeded, wanting,
-                web,
+                COMMIT, also, apply, digest, fleet, in_flight, pass, shown, snapshot, succeeded,
+                wanting, web,
             },
         },
     };
 
     const GOOD: &str = "00112233445566778899aabbccddeeff00112233";
 
+    const SPEC: &str = "  start: Manual\n  rollback: {strategyName: fast}\n  failure: {progressDeadline: 10m, action: Rollback}\n";
+
     /// The run of the tip was stopped by the policy, to go back to `GOOD`; what that had is known or not.
     fn rolled_back(earlier: Option<Result<Wanted, String>>) -> Seen {
-        let mut seen = snapshot(web("  start: Manual\n"), true);
+        let mut seen = snapshot(web(SPEC), true);
         let (own, old) = (digest(&seen), wanting("", "old").digest.to_string());
         seen = also(seen, 0, ("good", GOOD, &old), json!({}), succeeded());
         let noted =
@@ -200,9 +203,13 @@ mod tests {
         let seen = apply(seen);
         assert_eq!(shown(&pass(&seen)), (String::new(), reason::WAITING_FOR_SNAPSHOT.into()));
         let seen = snapshot(seen, true);
-        let preflight = pass(&seen);
-        assert_eq!(shown(&preflight).1, reason::PREFLIGHT_FAILED, "the fixture has no members");
-        let message = preflight.status.message.unwrap();
+        let seen = fleet(seen, &[("a", "Bound", "1")]);
+        let made = pass(&seen);
+        assert_eq!(shown(&made), ("web-00112233-2 made in Run".into(), reason::ROLLING_OUT.into()));
+        let [Order::CreateRun(run)] = made.orders.as_slice() else { panic!("{:?}", made.orders) };
+        assert_eq!(run["spec"]["stagedRolloutStrategyName"], "fast");
+        assert_eq!(run["metadata"]["annotations"][meta::COMMIT], GOOD);
+        let message = made.status.message.unwrap();
         assert!(message.starts_with("3f2a91c0 is rolled back because a is stuck; "), "{message}");
     }
 
@@ -226,6 +233,22 @@ mod tests {
     }
 
     #[test]
+    fn a_way_back_is_not_judged_and_there_is_no_way_back_from_it() {
+        let seen = snapshot(apply(rolled_back(Some(Ok(wanting("", "old"))))), true);
+        let old = wanting("", "old").digest.to_string();
+        let late = in_flight(&[("a", "2025-12-31T22:00:00Z")]);
+        let mut seen = also(seen, 2, ("back", GOOD, &old), json!({}), late);
+        let mut back = (*seen.runs[2]).clone();
+        back.spec.resource_snapshot_index = Some("0".into());
+        back.spec.state = Some("Run".into());
+        seen.runs[2] = std::sync::Arc::new(back);
+        let pass = pass(&seen);
+        // The first one fails in the end; it is not ours to stop again.
+        assert_eq!(shown(&pass), (String::new(), reason::ROLLING_OUT.into()));
+        assert_eq!(pass.wake, None);
+    }
+
+    #[test]
     fn other_content_takes_the_pin_away_and_the_same_content_under_another_commit_does_not() {
         let seen = remember(rolled_back(None));
         for (label, commit, pinned) in
@@ -234,7 +257,7 @@ mod tests {
             let mut seen = seen.clone();
             let Git::Tip(tip) = &mut seen.git else { panic!("no tip") };
             tip.content_commit = commit.parse().unwrap();
-            tip.wanted = Ok(wanting("  start: Manual\n", label));
+            tip.wanted = Ok(wanting(SPEC, label));
             let status = pass(&seen).status;
             assert_eq!(status.pinned.is_some(), pinned, "{label} {commit}");
             let shown = condition::find(&status.conditions, PINNED).is_some();
