@@ -11,10 +11,13 @@ use crate::{
     api::{
         Run, meta,
         rollout::{APPLIED, InventoryEntry, reason},
-        run::STATE_INITIALIZE,
+        run::{STATE_INITIALIZE, STATE_STOP},
     },
     model::ObjectKey,
-    release::{Content, ledger::annotation},
+    release::{
+        Content,
+        ledger::{FAILURE, annotation},
+    },
     render::{Wanted, object},
     sync::{
         Apply, ApplyOutcome, Order, Tip,
@@ -126,6 +129,7 @@ impl Desk<'_> {
             !release::is_over(run)
                 && release::state(run) != STATE_INITIALIZE
                 && annotation(run, meta::CONTENT_DIGEST) != Some(wanted.digest.as_str())
+                && !(release::state(run) == STATE_STOP && annotation(run, FAILURE).is_some())
         };
         wanted.intent.when_superseded == crate::render::WhenSuperseded::Queue
             && release::ours(self.seen).any(older)

@@ -120,8 +120,15 @@ impl Desk<'_> {
             self.single()?;
             let goal = self.goal(tip, wanted)?;
             self.resume(&goal)?;
+            let wake = self.guard(&goal)?;
             let flow = self.bring(tip, &goal);
+            let sooner = |finding: Finding| Finding {
+                wake: finding.wake.into_iter().chain(wake).min(),
+                ..finding
+            };
             self.tell_pin(&goal, flow)
+                .map(sooner)
+                .map_err(|Halt::At(finding)| Halt::At(sooner(finding)))
         });
         match flow {
             Ok(finding) | Err(Halt::At(finding)) => finding,

@@ -60,7 +60,6 @@ impl Desk<'_> {
         ) {
             self.orders.extend(orders);
         }
-        let wake = self.guard(goal, &run, &progress);
         let text = status::describe(&newest.run, &revision, &index, &progress);
         if let Some(why) = stopped_for(&run) {
             let message = format!(
@@ -70,7 +69,7 @@ impl Desk<'_> {
             );
             return Ok(Finding::stalled(reason::FAILURE_POLICY, message));
         }
-        let finding = match progress.phase {
+        Ok(match progress.phase {
             Phase::Succeeded => Finding::new(
                 State::Ready,
                 reason::SUCCEEDED,
@@ -95,8 +94,7 @@ impl Desk<'_> {
             ),
             Phase::Waiting => Finding::waits(reason::WAITING_FOR_APPROVAL, text),
             Phase::Pending | Phase::Updating => Finding::waits(reason::ROLLING_OUT, text),
-        };
-        Ok(Finding { wake: finding.wake.or(wake), ..finding })
+        })
     }
 
     /// Starts a run that has not begun: when its content is proved, and nobody wants to do it by hand.

@@ -5,18 +5,21 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{desk::Desk, pin::Goal};
+use super::{
+    desk::{Desk, Flow, halt},
+    pin::Goal,
+};
 use crate::{
     api::{
-        Run,
-        rollout::{OUTCOME_SUCCEEDED, Release},
+        meta,
+        rollout::{OUTCOME_SUCCEEDED, Release, reason},
         run::STATE_RUN,
     },
     model::GoDuration,
-    release::ledger::{FAILURE, ROLLED_BACK_TO},
+    release::ledger::{FAILURE, ROLLED_BACK_TO, annotation},
     render::{Intent, OnFailure, object::STOPPED_FAILURE},
     rollout::{Phase, Progress, STUCK_AFTER, StageProgress},
-    sync::{Order, release},
+    sync::{Order, release, status::Finding},
 };
 
 /// What the policy says of a run.
@@ -34,39 +37,44 @@ const NAMES_MAX: usize = 5;
 const TICK: SignedDuration = SignedDuration::from_millis(1);
 
 impl Desk<'_> {
-    /// Carries out the failure policy. Returns when to look again if nothing happens.
-    pub(super) fn guard(
-        &mut self,
-        goal: &Goal<'_>,
-        run: &Run,
-        progress: &Progress,
-    ) -> Option<Timestamp> {
+    /// Carries out the failure policy on the run that goes, whatever else is waited for. Returns when to look again if
+    /// nothing happens.
+    pub(super) fn guard(&mut self, goal: &Goal<'_>) -> Flow<Option<Timestamp>> {
+        let Some(run) = self.current.clone().filter(|run| !release::is_over(run)) else {
+            return Ok(None);
+        };
         let intent = &goal.wanted.intent;
-        let commit = self.status.history.last()?.commit.clone();
+        let commit = annotation(&run, meta::COMMIT).unwrap_or_default();
         let acted = self
             .status
             .history
             .iter()
             .any(|release| release.commit == commit && release.failure.is_some());
         // A way back is not taken back.
-        if goal.is_back || acted || release::state(run) != STATE_RUN {
-            return None;
+        if goal.is_back || acted || release::state(&run) != STATE_RUN {
+            return Ok(None);
         }
-        let why = match judge(intent, progress, self.now) {
-            Verdict::Fine(wake) => return wake,
+        let why = match judge(intent, &release::progress_of(&run, self.now), self.now) {
+            Verdict::Fine(wake) => return Ok(wake),
             Verdict::Failed(why) => why,
         };
-        let mut order = Order::stop(run.metadata.name.clone().unwrap_or_default(), STOPPED_FAILURE);
+        let name = run.metadata.name.clone().unwrap_or_default();
+        let message = format!("the failure policy stops run {name}: {why}");
+        let mut order = Order::stop(name, STOPPED_FAILURE);
+        // Other content is wanted by now: that is the way on.
+        let digest = goal.wanted.digest.as_str();
+        let wanted = annotation(&run, meta::CONTENT_DIGEST) == Some(digest);
         if let Order::SetRunState { annotations, .. } = &mut order {
             annotations.insert(FAILURE, Some(why));
             if intent.on_failure == OnFailure::Rollback
-                && let Some(good) = way_back(&self.status.history, goal.wanted.digest.as_str())
+                && wanted
+                && let Some(good) = way_back(&self.status.history, digest)
             {
                 annotations.insert(ROLLED_BACK_TO, Some(good.commit.clone()));
             }
         }
         self.orders.push(order);
-        None
+        halt(Finding::waits(reason::FAILURE_POLICY, message))
     }
 }
 
@@ -151,7 +159,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::rollout::reason,
+        api::Run,
         sync::{
             Seen,
             decide::fixture::{
@@ -275,10 +283,37 @@ mod tests {
         let again = run(seen.clone(), &own, STATE_RUN, json!({}), "0", in_flight(&late));
         let before = |commit| also(again.clone(), 0, ("q", commit, &own), noted.clone(), json!({}));
         assert_eq!(shown(&pass(&before(COMMIT))).0, "q Stop superseded");
-        assert_eq!(shown(&pass(&before(GOOD))).0, "q Stop superseded, r Stop failure-policy");
+        assert_eq!(shown(&pass(&before(GOOD))).0, "r Stop failure-policy");
         // Stopped by somebody else in the meantime.
         let other = run(seen, &own, crate::api::run::STATE_STOP, json!({}), "0", in_flight(&late));
         assert_eq!(shown(&pass(&other)).0, "");
+    }
+
+    #[test]
+    fn a_run_is_judged_also_while_a_newer_commit_waits_for_its_end() {
+        let spec =
+            "  whenSuperseded: Queue\n  failure: {progressDeadline: 10m, action: Rollback}\n";
+        let (late, recent) = ("2025-12-31T23:00:00Z", "2025-12-31T23:59:00Z");
+        let older = |state: &str, note, started| {
+            let seen = also(snapshot(web(spec), true), 0, ("q", GOOD, "x"), json!({}), succeeded());
+            let past = seen.runs.clone();
+            let mut seen = run(seen, OTHER, state, note, "0", in_flight(&[("a", started)]));
+            seen.runs.splice(0..0, past);
+            pass(&seen)
+        };
+        let queued = older(STATE_RUN, json!({}), recent);
+        assert_eq!(shown(&queued), (String::new(), reason::QUEUED.into()));
+        assert_eq!(queued.wake, Some("2026-01-01T00:09:00Z".parse().unwrap()));
+        let stopped = older(STATE_RUN, json!({}), late);
+        assert_eq!(shown(&stopped).0, "r Stop failure-policy");
+        let Order::SetRunState { annotations, .. } = &stopped.orders[0] else { panic!() };
+        assert!(!annotations.contains_key(ROLLED_BACK_TO), "the newer commit is the way on");
+        // And then it takes over: nobody waits for what was given up.
+        let note = json!({FAILURE: "late", crate::release::ledger::STOPPED_BY: STOPPED_FAILURE});
+        let next = older(crate::api::run::STATE_STOP, note, late);
+        assert_eq!(shown(&next), ("r Stop superseded".into(), reason::SUPERSEDING.into()));
+        let by_hand = older(crate::api::run::STATE_STOP, json!({}), late);
+        assert_eq!(shown(&by_hand), (String::new(), reason::QUEUED.into()));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The pass itself: one judgement after the other, until one of them orders something.
 //!
 //! ```text
-//! accept -> rendered -> write_rollout -> suspend -> single -> goal -> resume -> apply -> bind -> release
-//! release -> drive -> start, guard
+//! accept -> rendered -> write_rollout -> suspend -> single -> goal -> resume -> guard -> apply -> bind -> release
+//! release -> drive -> start
 //!        \-> again? -> make -> create
 //! ```
 //!
