@@ -23,7 +23,9 @@ async fn failing(policy: &str) -> Stage {
 async fn a_deadline_acts_by_itself_and_once() {
     let mut stage = failing("{progressDeadline: 2s}").await;
     let second = stage.repository.head();
-    let stopped = |status: &serde_json::Value| reason(status, "Ready") == "FailurePolicy";
+    let stopped = |status: &serde_json::Value| {
+        reason(status, "Stalled") == "FailurePolicy" && is(status, "Stalled", "True")
+    };
     let status = stage.until_rollout("web", "stopped", stopped).await;
     let told = message(&status);
     assert!(
@@ -100,7 +102,9 @@ async fn without_anything_to_go_back_to_a_rollback_is_a_stop() {
     stage.repository.write("apps/web/rollout.yaml", &rollout).write(DEPLOYMENT, NEVER_READY);
     stage.repository.commit("first");
     stage.start();
-    let stopped = |status: &serde_json::Value| reason(status, "Ready") == "FailurePolicy";
+    let stopped = |status: &serde_json::Value| {
+        reason(status, "Stalled") == "FailurePolicy" && is(status, "Stalled", "True")
+    };
     let status = stage.until_rollout("web", "stopped", stopped).await;
     assert!(status["pinned"].is_null());
     assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
