@@ -130,14 +130,15 @@ impl Set {
         Set { entries }
     }
 
-    /// All members, each as a full path, in order: an element before what is below it.
+    /// All members, each as a full path: at each place first those that end there, then what is below, as upstream
+    /// lists them.
     pub(crate) fn paths(&self) -> Vec<Vec<Element>> {
         fn walk(set: &Set, path: &mut Vec<Element>, out: &mut Vec<Vec<Element>>) {
+            for (element, _) in set.entries.iter().filter(|(_, entry)| entry.member) {
+                out.push(path.iter().chain([element]).cloned().collect());
+            }
             for (element, entry) in &set.entries {
                 path.push(element.clone());
-                if entry.member {
-                    out.push(path.clone());
-                }
                 walk(&entry.below, path, out);
                 path.pop();
             }

@@ -152,11 +152,8 @@ fn clean(value: &Value) -> Option<Value> {
 }
 
 fn clean_map(map: &Map<String, Value>) -> Map<String, Value> {
-    let is_directive = |key: &str| {
-        [PATCH, RETAIN_KEYS].contains(&key)
-            || key.starts_with(DELETE_FROM)
-            || key.starts_with(ELEMENT_ORDER)
-    };
+    let is_directive =
+        |key: &str| key == PATCH || key.starts_with(DELETE_FROM) || key.starts_with(ELEMENT_ORDER);
     map.iter()
         .filter(|(key, value)| !value.is_null() && !is_directive(key))
         .filter_map(|(key, value)| Some((key.clone(), clean(value)?)))

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Call, Part, options::FieldValidation, options::WriteOptions, scale};
@@ -12,7 +12,7 @@ use crate::apiserver::{
     decode::{self, Decoded},
     failure::Failure,
     field, object,
-    schema::FieldError,
+    schema::{FieldError, FieldErrorKind},
     store::Range,
 };
 
@@ -187,11 +187,11 @@ impl Call {
             field::track_update(None, &mut object, manager, None, schema, now);
             allocated.give_back(&mut object);
         }
-        warnings.extend(admission::warnings(definition, &object));
-        match self.validate(&object, None) {
-            Ok(()) => Ok((object, warnings)),
-            Err(failure) => Err(failure.warn(warnings)),
+        if let Err(failure) = self.validate(&object, None) {
+            return Err(failure.warn(warnings));
         }
+        warnings.extend(admission::warnings(definition, &object, None));
+        Ok((object, warnings))
     }
 
     /// Makes `new` what is stored in place of `old`, and what a client may be warned of.
@@ -207,11 +207,12 @@ impl Call {
         let now = self.server.now();
         let Decoded { value: mut new, duplicates } = new;
         self.check_metadata(old, &new, origin)?;
-        let warnings = self.drop_unknown(&mut new, &duplicates, options.validation, origin)?;
+        let mut warnings = self.drop_unknown(&mut new, &duplicates, options.validation, origin)?;
         for field in SERVER_METADATA.into_iter().chain(["generation"]) {
             object::copy(&mut new, old, field);
         }
         let mut new = self.isolate(old, new, part);
+        let allocated = Allocated::of(definition, &new);
         self.with_admission(|context| {
             admission::prepare_update(definition, old, &mut new, context)
         });
@@ -226,6 +227,7 @@ impl Call {
         if !tracks {
             object::copy(&mut new, old, "managedFields");
         } else if origin != Origin::Apply {
+            let allocated = allocated.take_from(&mut new);
             let (manager, subresource) = (&options.manager, part.subresource());
             field::track_update(
                 Some(old),
@@ -235,12 +237,14 @@ impl Call {
                 definition.schema(),
                 now,
             );
+            allocated.give_back(&mut new);
         }
         if new != *old
             && let Err(failure) = self.validate(&new, Some(old))
         {
             return Err(failure.warn(warnings));
         }
+        warnings.extend(admission::warnings(definition, &new, Some(old)));
         Ok((new, warnings))
     }
 
@@ -337,7 +341,14 @@ impl Call {
             |field: &str| field != "metadata" && !(field == "status" && self.definition().status);
         let changed =
             old.iter().any(|(field, value)| counts(field) && new.get(field) != Some(value));
-        changed || new.keys().any(|field| counts(field) && !old.contains_key(field))
+        let annotations = |object: &Map<String, Value>| {
+            object.get("metadata").and_then(|metadata| metadata.get("annotations")).cloned()
+        };
+        // Its controller hands a Deployment's annotations on.
+        let hands_on = self.definition().builtin && self.definition().kind == "Deployment";
+        changed
+            || new.keys().any(|field| counts(field) && !old.contains_key(field))
+            || (hands_on && annotations(old) != annotations(new))
     }
 
     /// Drops what the schema does not know, and says so as the client wishes.
@@ -373,7 +384,12 @@ impl Call {
     fn validate(&self, new: &Value, old: Option<&Value>) -> Result<(), Failure> {
         let definition = self.definition();
         let mut errors = admission::validate(definition, new, old);
-        errors.extend(definition.schema().validate(new, old));
+        let mut of_schema = definition.schema().validate(new, old);
+        if definition.builtin {
+            // Whether a list may say something twice is a matter of a built-in kind's own rules.
+            of_schema.retain(|error| error.kind != FieldErrorKind::Duplicate);
+        }
+        errors.extend(of_schema);
         errors.extend(scale::validate(definition, new));
         errors.extend(new_finalizers(new, old));
         if errors.is_empty() {

@@ -13,6 +13,8 @@ static TIME: LazyLock<Regex> =
 static STORAGE_KEY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"Key: /\S+,").unwrap());
 static CURRENT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(current: |ResourceVersion in record \()\d+").unwrap());
+/// Addresses that servers give to services; cases choose none of them.
+static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"10\.96\.\d+\.\d+").unwrap());
 static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d+s$").unwrap());
 
 /// What one case saw of one server. Each uid and version gets a number when it is first seen, so that the same one is
@@ -58,6 +60,7 @@ impl Seen {
             settle_resources(&mut value);
         }
         if value.get("kind").and_then(Value::as_str) == Some("Status") {
+            settle_errors(&mut value);
             settle_causes(&mut value);
         }
         self.value(value)
@@ -130,6 +133,7 @@ impl Seen {
         }
         let text = CURRENT.replace_all(&text, "$1<some>");
         let text = STORAGE_KEY.replace_all(&text, "Key: <key>,");
+        let text = ADDRESS.replace_all(&text, "<address>");
         let uids = &mut self.uids;
         let text = UUID.replace_all(&text, |found: &Captures<'_>| {
             let number = uids.len() + 1;
@@ -154,6 +158,16 @@ fn settle_resources(list: &mut Value) {
         if let Some(verbs) = resource.get_mut("verbs").and_then(Value::as_array_mut) {
             verbs.sort_by_cached_key(Value::to_string);
         }
+    }
+}
+
+/// Upstream types an applied object in the random order of Go's maps.
+fn settle_errors(status: &mut Value) {
+    let message = status["message"].as_str().unwrap_or_default();
+    if let Some((start, errors)) = message.split_once("errors:\n") {
+        let mut errors: Vec<&str> = errors.lines().collect();
+        errors.sort_unstable();
+        status["message"] = format!("{start}errors:\n{}", errors.join("\n")).into();
     }
 }
 

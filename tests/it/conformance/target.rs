@@ -114,7 +114,13 @@ impl Target {
 
 fn headers(all: &http::HeaderMap) -> BTreeMap<String, Vec<String>> {
     let values = |name: &str| -> Vec<String> {
-        all.get_all(name).iter().map(|v| v.to_str().unwrap().to_owned()).collect()
+        let mut values: Vec<String> =
+            all.get_all(name).iter().map(|v| v.to_str().unwrap().to_owned()).collect();
+        // Upstream meets the fields of a patched object in the random order of Go's maps.
+        if values.iter().all(|value| value.starts_with("299 - \"unknown field")) {
+            values.sort();
+        }
+        values
     };
     let found = HEADERS.iter().map(|name| ((*name).to_owned(), values(name)));
     found.filter(|(_, values)| !values.is_empty()).collect()

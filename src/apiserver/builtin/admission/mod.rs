@@ -52,10 +52,18 @@ pub fn check_types(definition: &ResourceDefinition, object: &Value) -> Result<()
     }
 }
 
-/// What the writer of a new object is warned of.
+/// What the writer of a new or changed object is warned of.
 #[must_use]
-pub fn warnings(definition: &ResourceDefinition, object: &Value) -> Vec<String> {
-    if definition.builtin { Vec::new() } else { metadata::warnings(object) }
+pub fn warnings(
+    definition: &ResourceDefinition,
+    object: &Value,
+    old: Option<&Value>,
+) -> Vec<String> {
+    match (definition.builtin, definition.kind.as_str()) {
+        (true, "Service") => service_rules::warnings(object),
+        (false, _) if old.is_none() => metadata::warnings(object),
+        _ => Vec::new(),
+    }
 }
 
 /// Fills what the server itself gives to a new object of this kind, and brings it into its stored form.
@@ -166,9 +174,12 @@ pub fn validate(
         ("apiextensions.k8s.io", _) => definition::validate(new, old, &mut errors),
         _ => {}
     }
-    // The rules of a kind say more about a missing field than the table does.
+    // The rules of a kind say more about a missing field than the table does, unless it went though it may not change.
     for missing in types::missing(id, new) {
-        if !errors.iter().any(|error| error.path == missing.path) {
+        let says_more = |error: &FieldError| {
+            error.path == missing.path && !error.detail.ends_with("is immutable")
+        };
+        if !errors.iter().any(says_more) {
             errors.push(missing);
         }
     }

@@ -31,6 +31,11 @@ pub(super) fn prepare(service: &mut Value, old: Option<&Value>, context: &Contex
             json!({"clientIP": {"timeoutSeconds": 10800}}),
         );
     }
+    if text(service, "/spec/sessionAffinity") == "None"
+        && let Some(spec) = service["spec"].as_object_mut()
+    {
+        spec.remove("sessionAffinityConfig");
+    }
     for port in items_mut(service, "/spec/ports") {
         default_port(port);
     }
@@ -81,6 +86,15 @@ fn keep(service: &mut Value, old: &Value, kind: &str) {
     if kind == "ExternalName" || text(old, "/spec/type") == "ExternalName" {
         return;
     }
+    // The address is another: the list, which was only carried along, follows it.
+    let address = text(service, "/spec/clusterIP");
+    if !address.is_empty()
+        && address != text(old, "/spec/clusterIP")
+        && list(service, "/spec/clusterIPs") == list(old, "/spec/clusterIPs")
+    {
+        let address = json!([address]);
+        set(&mut service["spec"], "clusterIPs", address);
+    }
     for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
         if service["spec"].get(field).is_none_or(is_empty)
             && let Some(value) = old["spec"].get(field).filter(|v| !is_empty(v))
@@ -88,6 +102,11 @@ fn keep(service: &mut Value, old: &Value, kind: &str) {
             // One address given and the list left out must not be joined with another list.
             if field == "clusterIPs"
                 && service["spec"].get("clusterIP") != old["spec"].get("clusterIP")
+            {
+                continue;
+            }
+            // Both families were for a service that selects nothing.
+            if field == "ipFamilies" && list(old, "/spec/ipFamilies").len() > 1 && selects(service)
             {
                 continue;
             }
@@ -166,13 +185,15 @@ fn free_address(service: &Value, context: &Context<'_>) -> Option<String> {
         .find(|address| !(context.cluster_ip_taken)(address))
 }
 
+pub(super) fn selects(service: &Value) -> bool {
+    service.pointer("/spec/selector").and_then(Value::as_object).is_some_and(|s| !s.is_empty())
+}
+
 /// Families follow from the address; a headless service without selector may have both.
 fn families(service: &mut Value) {
     let address = text(service, "/spec/clusterIP").to_owned();
     let family = if address.contains(':') { "IPv6" } else { "IPv4" };
-    let selects =
-        service.pointer("/spec/selector").and_then(Value::as_object).is_some_and(|s| !s.is_empty());
-    let both = address == "None" && !selects && absent(service, "/spec/ipFamilyPolicy");
+    let both = address == "None" && !selects(service) && absent(service, "/spec/ipFamilyPolicy");
     if list(service, "/spec/ipFamilies").is_empty() {
         let families = if both { json!(["IPv4", "IPv6"]) } else { json!([family]) };
         set(&mut service["spec"], "ipFamilies", families);

@@ -2,18 +2,27 @@
 
 use std::net::IpAddr;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     super::value::{absent, list, number, text},
     format,
     metadata::{all, labels},
+    service::selects,
 };
 use crate::apiserver::schema::{FieldError, FieldErrorKind};
 
 /// Validates a Service.
 pub(super) fn validate(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     let kind = text(new, "/spec/type");
+    if kind != "ExternalName" {
+        // Upstream settles families first, and says nothing else when it cannot.
+        let found = errors.len();
+        families(new, errors);
+        if errors.len() > found {
+            return;
+        }
+    }
     let address = text(new, "/spec/clusterIP");
     let headless = address == "None";
     if list(new, "/spec/ports").is_empty() && !headless && kind != "ExternalName" {
@@ -28,10 +37,6 @@ pub(super) fn validate(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldE
     }
     ports(new, kind, errors);
     labels(new, "/spec/selector", "spec.selector", errors);
-    if text(new, "/spec/sessionAffinity") == "None" && !absent(new, "/spec/sessionAffinityConfig") {
-        let said = "must not be set when session affinity is None";
-        errors.push(FieldError::forbidden("spec.sessionAffinityConfig", said));
-    }
     if kind != "ExternalName" {
         addresses(new, old, errors);
     }
@@ -61,6 +66,38 @@ pub(super) fn validate(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldE
     if kind != "LoadBalancer" && !text(new, "/spec/loadBalancerClass").is_empty() {
         let said = "may only be used when `type` is 'LoadBalancer'";
         errors.push(FieldError::forbidden("spec.loadBalancerClass", said));
+    }
+}
+
+/// What has no effect on a service without an address.
+pub(super) fn warnings(service: &Value) -> Vec<String> {
+    if text(service, "/spec/clusterIP") != "None" {
+        return Vec::new();
+    }
+    let ignored = [
+        ("spec.loadBalancerIP", !text(service, "/spec/loadBalancerIP").is_empty()),
+        ("spec.externalIPs", !list(service, "/spec/externalIPs").is_empty()),
+        ("spec.SessionAffinity", text(service, "/spec/sessionAffinity") == "ClientIP"),
+    ];
+    let ignored = ignored.into_iter().filter(|(_, is_set)| *is_set);
+    ignored.map(|(field, _)| format!("{field} is ignored for headless services")).collect()
+}
+
+/// There is one family here, and only what has no address and selects nothing may ask for another.
+fn families(service: &Value, errors: &mut Vec<FieldError>) {
+    if text(service, "/spec/clusterIP") == "None" && !selects(service) {
+        return;
+    }
+    for (index, family) in list(service, "/spec/ipFamilies").iter().enumerate() {
+        if family != "IPv4" {
+            let path = format!("spec.ipFamilies[{index}]");
+            errors.push(FieldError::invalid(path, family, "not configured on this cluster"));
+        }
+    }
+    let policy = text(service, "/spec/ipFamilyPolicy");
+    if policy == "RequireDualStack" {
+        let said = "this cluster is not configured for dual-stack services";
+        errors.push(FieldError::invalid("spec.ipFamilyPolicy", &policy.into(), said));
     }
 }
 
@@ -101,9 +138,10 @@ fn ports(service: &Value, kind: &str, errors: &mut Vec<FieldError>) {
         target_port(&port["targetPort"], &format!("{path}.targetPort"), errors);
         if numbers.contains(&(own, protocol)) {
             // Upstream prints its Go struct, of which only these two fields are set.
-            let key = json!({"Name": "", "Protocol": protocol, "AppProtocol": null, "Port": own,
-                             "TargetPort": 0, "NodePort": 0});
-            errors.push(duplicate("", &key));
+            let detail = format!(
+                "Duplicate value: {{\"Name\":\"\",\"Protocol\":\"{protocol}\",\"AppProtocol\":null,\"Port\":{own},\"TargetPort\":0,\"NodePort\":0}}"
+            );
+            errors.push(FieldError { path: path.clone(), kind: FieldErrorKind::Duplicate, detail });
         }
         numbers.push((own, protocol));
         let node = number(port, "/nodePort").unwrap_or_default();

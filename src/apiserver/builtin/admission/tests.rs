@@ -310,7 +310,7 @@ fn bad_objects_are_refused_in_the_words_of_kubernetes() {
         ]),
         ("", "Service", json!({"metadata": meta(), "spec": {"ports": [{"port": 80}, {"port": 80, "name": "b"}]}}), vec![
             "spec.ports[0].name: Required value".into(),
-            "spec.ports[1]: Duplicate value: {\"AppProtocol\":null,\"Name\":\"\",\"NodePort\":0,\"Port\":80,\"Protocol\":\"TCP\",\"TargetPort\":0}".into(),
+            "spec.ports[1]: Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":80,\"TargetPort\":0,\"NodePort\":0}".into(),
             "spec.ports[1]: Duplicate value: {\"port\":80,\"protocol\":\"TCP\"}".into(),
         ]),
         ("apps", "Deployment", deployment(json!({"selector": selector(), "template": template(json!({"containers": []}))})), vec!["spec.template.spec.containers: Required value".into()]),

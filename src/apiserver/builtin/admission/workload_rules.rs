@@ -38,7 +38,17 @@ pub(super) fn validate(kind: &str, new: &Value, old: Option<&Value>, errors: &mu
 }
 
 fn selector(kind: &str, object: &Value, errors: &mut Vec<FieldError>) {
-    let Some(selector) = object.pointer("/spec/selector").filter(|s| s.is_object()) else { return };
+    let labels = object.pointer("/spec/template/metadata/labels").cloned().unwrap_or_default();
+    let unmatched = FieldError::invalid(
+        "spec.template.metadata.labels",
+        &labels,
+        "`selector` does not match template `labels`",
+    );
+    let Some(selector) = object.pointer("/spec/selector").filter(|s| s.is_object()) else {
+        // None selects nothing.
+        errors.push(unmatched);
+        return;
+    };
     label_selector(selector, "spec.selector", errors);
     let size =
         selector.get("matchLabels").and_then(Value::as_object).map_or(0, serde_json::Map::len);
@@ -50,10 +60,8 @@ fn selector(kind: &str, object: &Value, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid("spec.selector", selector, &said));
         return;
     }
-    let labels = object.pointer("/spec/template/metadata/labels").cloned().unwrap_or_default();
     if !selects(selector, &labels) {
-        let said = "`selector` does not match template `labels`";
-        errors.push(FieldError::invalid("spec.template.metadata.labels", &labels, said));
+        errors.push(unmatched);
     }
 }
 

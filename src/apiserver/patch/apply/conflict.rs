@@ -58,7 +58,8 @@ pub(super) fn find(entries: &[Entry], changed: &Set) -> Vec<Conflict> {
             });
         }
     }
-    conflicts.sort();
+    // Of one owner in the order of its fields.
+    conflicts.sort_by_key(Conflict::owner);
     conflicts
 }
 

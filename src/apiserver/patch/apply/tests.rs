@@ -125,7 +125,7 @@ fn another_value_is_a_conflict() {
     let both = applied(Some(&live), "two", json!({"replicas": 2, "labels": {"a": "2"}}), false, 0);
     assert_eq!(
         both.unwrap_err().to_string(),
-        "Apply failed with 2 conflicts: conflicts with \"one\":\n- .spec.labels.a\n- .spec.replicas"
+        "Apply failed with 2 conflicts: conflicts with \"one\":\n- .spec.replicas\n- .spec.labels.a"
     );
 }
 

@@ -64,7 +64,7 @@ fn merge_items(
             Some((_, Some("replace"))) => replaces = true,
             Some((_, Some("merge"))) => {
                 let text = "merging lists cannot yet be specified in the patch";
-                return Err(unprocessable(text.to_owned()));
+                return Err(PatchError::Faulty(text.to_owned()));
             }
             Some((directive, _)) => return Err(unknown_directive(directive, map)),
         }

@@ -144,7 +144,7 @@ fn what_is_no_patch_is_refused() {
         (json!({"spec": {"list": ["x"]}}), 422, "expected a map"),
         (
             json!({"spec": {"list": [{"$patch": "merge"}]}}),
-            422,
+            500,
             "merging lists cannot yet be specified in the patch",
         ),
         (json!({"spec": {"labels": {"$patch": "x"}}}), 500, "unknown patch type: x in map: "),
