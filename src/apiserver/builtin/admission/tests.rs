@@ -314,7 +314,10 @@ fn bad_objects_are_refused_in_the_words_of_kubernetes() {
             "spec.ports[1]: Duplicate value: {\"port\":80,\"protocol\":\"TCP\"}".into(),
         ]),
         ("apps", "Deployment", deployment(json!({"selector": selector(), "template": template(json!({"containers": []}))})), vec!["spec.template.spec.containers: Required value".into()]),
-        ("apps", "Deployment", deployment(json!({"template": template(containers())})), vec!["spec.selector: Required value".into()]),
+        ("apps", "Deployment", deployment(json!({"template": template(containers())})), vec![
+            "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`".into(),
+            "spec.selector: Required value".into(),
+        ]),
         ("apps", "Deployment", deployment(json!({"selector": {"matchLabels": {"a": "c"}}, "template": template(containers())})), vec!["spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`".into()]),
         ("apps", "Deployment", deployment(json!({"selector": {}, "template": template(containers())})), vec!["spec.selector: Invalid value: {}: empty selector is invalid for deployment".into()]),
         ("apps", "Deployment", deployment(json!({"replicas": -1, "selector": selector(), "template": template(containers())})), vec!["spec.replicas: Invalid value: -1: must be greater than or equal to 0".into()]),
