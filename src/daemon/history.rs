@@ -10,7 +10,11 @@ use crate::{
     manifest::{Limits, decode},
     model::CommitId,
     render::repository::{Purpose, is_read},
-    sync::{CommitNews, Policy, news::Addressed, read_news},
+    sync::{
+        CommitNews, Policy,
+        news::{Addressed, LOCKED_OUT},
+        read_news,
+    },
     trust::{AllowedSigners, trailer::is_approval},
 };
 
@@ -28,9 +32,14 @@ pub(super) enum Range {
     Rewritten(String),
 }
 
-/// Returns the policy commit of a first sight.
+/// Returns the policy commit of a first sight, and says so when nobody will be able to approve.
 pub(super) fn first(source: &Source, tip: &CommitId) -> Option<CommitId> {
-    (source.first_policy == FirstPolicy::FirstCommit).then(|| tip.clone())
+    let commit = (source.first_policy == FirstPolicy::FirstCommit).then(|| tip.clone());
+    if policy(source, commit.as_ref()).is_ok_and(|policy| policy.signers.is_none()) {
+        let (repository, commit) = (source.display(), tip.short());
+        tracing::warn!(%repository, commit, "approvals in Git will not count: {LOCKED_OUT}");
+    }
+    commit
 }
 
 /// Reads the range `(accepted, tip]`.
@@ -81,18 +90,19 @@ pub(super) fn any_trailer(source: &Source, commits: &[CommitId]) -> bool {
         })
 }
 
-/// Reads the policy in force.
+/// Reads the policy in force. One that names nobody is none: then the configured one is in force, if there is one.
 fn policy(source: &Source, commit: Option<&CommitId>) -> Result<Policy, GitError> {
-    let Some(commit) = commit else {
-        let signers = match &source.first_policy {
-            FirstPolicy::Given(signers) => Some(signers.clone()),
-            FirstPolicy::Nobody | FirstPolicy::FirstCommit => None,
-        };
-        return Ok(Policy { commit: None, signers });
+    let signers = match commit {
+        Some(commit) => policy_text(source, commit)?
+            .and_then(|text| AllowedSigners::parse(&text, Source::policy_path()).ok())
+            .filter(|signers| !signers.entries().is_empty()),
+        None => None,
     };
-    let text = policy_text(source, commit)?;
-    let signers = text.and_then(|text| AllowedSigners::parse(&text, Source::policy_path()).ok());
-    Ok(Policy { commit: Some(commit.clone()), signers })
+    let configured = || match &source.first_policy {
+        FirstPolicy::Given(signers) => Some(signers.clone()),
+        FirstPolicy::Nobody | FirstPolicy::FirstCommit => None,
+    };
+    Ok(Policy { commit: commit.cloned(), signers: signers.or_else(configured) })
 }
 
 fn policy_text(source: &Source, commit: &CommitId) -> Result<Option<String>, GitError> {

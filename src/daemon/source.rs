@@ -65,6 +65,10 @@ impl Source {
                     .map_err(|error| wrong(format!("cannot read `{}`: {error}", path.display())))?;
                 let signers = AllowedSigners::parse(&text, &path.display().to_string())
                     .map_err(|error| wrong(error.to_string()))?;
+                if signers.entries().is_empty() {
+                    let file = path.display();
+                    return Err(wrong(format!("`{file}` names nobody who may approve")));
+                }
                 FirstPolicy::Given(signers)
             }
         };

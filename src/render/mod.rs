@@ -7,6 +7,7 @@
 pub mod check;
 pub mod fault;
 pub mod intent;
+mod nearest;
 pub mod object;
 pub mod preflight;
 pub mod repository;

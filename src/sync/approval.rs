@@ -54,7 +54,7 @@ pub fn review(
             record.message = Some("waits for the run to initialize".to_owned());
             continue;
         }
-        let Some(gate) = gate(seen, run) else { continue };
+        let Some(gate) = gate(run) else { continue };
         let (approval, signer) = match parts(record) {
             Ok(parts) => parts,
             Err(why) => {
@@ -132,8 +132,7 @@ fn parts(record: &ApprovalRecord) -> Result<(Approval, Signer), String> {
 }
 
 /// Returns what an approval for this run must say. Records were addressed to their Rollout when they were read.
-fn gate(seen: &Seen, run: &Run) -> Option<Gate> {
-    let _ = seen;
+fn gate(run: &Run) -> Option<Gate> {
     let stages = run.status.as_ref()?.stages_status.iter().flatten().map(|stage| {
         let asks = |tasks: &Option<Vec<TaskStatus>>| {
             tasks.iter().flatten().any(|task| task.kind == TASK_APPROVAL)

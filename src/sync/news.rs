@@ -44,6 +44,9 @@ pub const APPROVAL_INVALID: &str = "ApprovalInvalid";
 /// Reason of a record about a policy that does not count.
 pub const POLICY_REFUSED: &str = "PolicyRefused";
 
+/// Why a first policy cannot come by a commit, and what helps.
+pub const LOCKED_OUT: &str = "nobody may approve or change the policy, for the one in force names nobody (start `tidegate run` with --allowed-signers, or let `tidegate local` look anew: kubectl delete rollout NAME)";
+
 /// An approval, and the Rollout that it names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Addressed {
@@ -77,9 +80,18 @@ pub fn read_news(
             }
         }
         let Some(text) = &commit.policy else { continue };
-        let changed = verify().map_err(|refusal| describe(&refusal)).and_then(|_| {
+        let refused = |refusal: Refusal| match refusal {
+            Refusal::NoPolicy => LOCKED_OUT.to_owned(),
+            refusal => describe(&refusal),
+        };
+        let changed = verify().map_err(refused).and_then(|_| {
             let text = text.as_deref().ok_or("it deletes the policy")?;
-            AllowedSigners::parse(text, ALLOWED_SIGNERS_PATH).map_err(|error| error.to_string())
+            let signers = AllowedSigners::parse(text, ALLOWED_SIGNERS_PATH)
+                .map_err(|error| error.to_string())?;
+            match signers.entries().is_empty() {
+                true => Err("it names nobody, and nobody could change that again".to_owned()),
+                false => Ok(signers),
+            }
         });
         match changed {
             Ok(signers) => {
@@ -93,7 +105,7 @@ pub fn read_news(
                     state: APPROVAL_REFUSED.to_owned(),
                     reason: Some(POLICY_REFUSED.to_owned()),
                     message: Some(format!(
-                        "the policy of commit {} does not count, and the one before stays in force: {why}",
+                        "the policy of commit {} does not count, and what was in force before stays so: {why}",
                         commit.id.short()
                     )),
                     ..ApprovalRecord::default()
@@ -276,10 +288,14 @@ mod tests {
     #[test]
     fn an_unsigned_policy_does_not_count() {
         let before = Policy { commit: None, signers: Some(AllowedSigners::default()) };
-        let news = commit(Vec::new(), Some(Some("# nobody\n".into())));
-        let (found, after) = read_news(&[news], before.clone(), Timestamp::UNIX_EPOCH);
-        assert_eq!(after, before);
-        assert_eq!(found[0].record.reason.as_deref(), Some(POLICY_REFUSED));
-        assert_eq!(found[0].rollout, "");
+        for (before, why) in [(before, "not signed"), (Policy::default(), LOCKED_OUT)] {
+            let news = commit(Vec::new(), Some(Some("# nobody\n".into())));
+            let (found, after) = read_news(&[news], before.clone(), Timestamp::UNIX_EPOCH);
+            assert_eq!(after, before);
+            assert_eq!(found[0].record.reason.as_deref(), Some(POLICY_REFUSED));
+            assert_eq!(found[0].rollout, "");
+            let message = found[0].record.message.clone().unwrap_or_default();
+            assert!(message.contains(why), "{message}");
+        }
     }
 }

@@ -6,8 +6,8 @@ use crate::{
     api::{
         condition::{self, Claim, Truth},
         rollout::{
-            APPLIED, APPROVAL_REFUSED, APPROVALS_ACCEPTED, BOUND, HEALTHY, READY, RECONCILING,
-            RENDERED, RolloutStatus, SOURCE_VERIFIED, STALLED, reason,
+            APPLIED, APPROVAL_APPLIED, APPROVAL_REFUSED, APPROVALS_ACCEPTED, ApprovalRecord, BOUND,
+            HEALTHY, READY, RECONCILING, RENDERED, RolloutStatus, SOURCE_VERIFIED, STALLED, reason,
         },
     },
     rollout::{Cause, Phase, Progress},
@@ -161,7 +161,14 @@ fn health(progress: Option<&Progress>) -> Claim {
 }
 
 fn approvals(status: &RolloutStatus) -> Claim {
-    let refused = status.approvals.iter().rev().find(|record| record.state == APPROVAL_REFUSED);
+    let refused = status
+        .approvals
+        .iter()
+        .enumerate()
+        .rfind(|(at, record)| {
+            record.state == APPROVAL_REFUSED && !is_made_up_for(record, &status.approvals[at + 1..])
+        })
+        .map(|(_, record)| record);
     match refused {
         None => Claim::new(APPROVALS_ACCEPTED, Truth::True, reason::NONE_REFUSED, ""),
         Some(record) => Claim::new(
@@ -171,6 +178,17 @@ fn approvals(status: &RolloutStatus) -> Claim {
             record.message.clone().unwrap_or_default(),
         ),
     }
+}
+
+/// Returns whether a later approval did what the refused one was meant to: of the same gate, if it can be told which that was.
+fn is_made_up_for(refused: &ApprovalRecord, later: &[ApprovalRecord]) -> bool {
+    let same = |one: &str, other: &str| one.is_empty() || one == other;
+    later.iter().any(|record| {
+        record.state == APPROVAL_APPLIED
+            && same(&refused.target, &record.target)
+            && same(&refused.stage, &record.stage)
+            && same(&refused.task, &record.task)
+    })
 }
 
 fn columns(progress: &Progress) -> (Option<String>, Option<String>) {
@@ -211,4 +229,32 @@ pub fn describe(run: &str, revision: &str, index: &str, progress: &Progress) -> 
         text.push_str(&format!("; {help}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_until_a_later_approval_counts() {
+        let record = |state: &str, stage: &str| ApprovalRecord {
+            target: if stage.is_empty() { String::new() } else { "c".to_owned() },
+            stage: stage.to_owned(),
+            state: state.to_owned(),
+            ..ApprovalRecord::default()
+        };
+        for (records, wanted) in [
+            (vec![], Truth::True),
+            (vec![("Refused", "canary")], Truth::False),
+            (vec![("Refused", "canary"), ("Pending", "canary")], Truth::False),
+            (vec![("Refused", "canary"), ("Applied", "canary")], Truth::True),
+            (vec![("Refused", "staging"), ("Applied", "canary")], Truth::False),
+            (vec![("Applied", "canary"), ("Refused", "canary")], Truth::False),
+            (vec![("Refused", ""), ("Applied", "canary")], Truth::True),
+        ] {
+            let approvals = records.iter().map(|(state, stage)| record(state, stage)).collect();
+            let status = RolloutStatus { approvals, ..RolloutStatus::default() };
+            assert_eq!(super::approvals(&status).truth, wanted, "{records:?}");
+        }
+    }
 }

@@ -189,3 +189,32 @@ async fn an_approval_may_come_before_its_request_and_survives_a_restart() {
     assert_eq!(status["approvals"][0]["state"], "Applied");
     assert_eq!(reason(&status, "Ready"), "Succeeded");
 }
+
+/// A first policy that names nobody locks everybody out: it is told how to get out, and the way works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_first_policy_says_how_to_get_out() {
+    let mut stage = Stage::bare(SnapshotMode::Both).await;
+    stage.write_web(GATED);
+    let alice = stage.repository.sign_as("alice");
+    stage.repository.write("policy/allowed_signers", "# nobody yet\n");
+    let first = stage.repository.commit("first");
+    stage.start();
+    stage.until_rollout("web", "at the gate", waits_for_approval).await;
+    stage.repository.write("policy/allowed_signers", &alice);
+    stage.repository.commit_signed("alice may approve");
+    let status = stage
+        .until_rollout("web", "refusing the policy", |status| refused(status, "PolicyRefused"))
+        .await;
+    let accepted = super::stage::condition(&status, "ApprovalsAccepted").unwrap();
+    let told = accepted["message"].as_str().unwrap();
+    assert!(told.contains("names nobody") && told.contains("--allowed-signers"), "{told}");
+    // With a policy of its own, the daemon has somebody to believe.
+    stage.stop().await;
+    let signers = tidegate::trust::AllowedSigners::parse(&alice, "given").unwrap();
+    stage.first_policy = FirstPolicy::Given(signers);
+    stage.start();
+    stage.repository.write("approvals/web/canary.yaml", &Stage::approval(&first, "canary", "web"));
+    stage.repository.commit_signed("approve");
+    let status = stage.until_done(&first).await;
+    assert!(is(&status, "ApprovalsAccepted", "True"), "{status}");
+}

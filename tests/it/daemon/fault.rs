@@ -140,3 +140,24 @@ async fn conflicts_and_strangers_in_the_content_are_reported() {
     assert!(!waits_for_approval(&status));
     assert!(NAMESPACE.contains("web"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_placement_that_rolls_out_by_itself_is_refused_with_its_place_and_a_way_out() {
+    let stage = Stage::web(TWO_STAGES).await;
+    let first = stage.repository.head();
+    stage.until_done(&first).await;
+    let file = "apps/web/placement.yaml";
+    stage.repository.replace(file, "strategy: {type: External}", "strategy: {type: RollingUpdate}");
+    stage.push("two");
+    let status =
+        stage.until_rollout("web", "stalled", |status| reason(status, "Ready") == "Invalid").await;
+    let told = message(&status);
+    assert!(told.contains("apps/web/placement.yaml:7:14"), "{told}");
+    assert!(told.contains("set spec.strategy.type to External"), "{told}");
+    stage.until_values([Some("one"); 3]).await;
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+    stage.repository.replace(file, "strategy: {type: RollingUpdate}", "strategy: {type: External}");
+    let mended = stage.repository.commit("External again");
+    stage.until_done(&mended).await;
+    stage.until_values([Some("two"); 3]).await;
+}

@@ -1,6 +1,8 @@
 //! The whole line: real git repositories, the embedded hub and members, the engine, and the daemon.
 
 mod approve;
+mod calls;
+mod cost;
 mod drift;
 mod failure;
 mod fault;

@@ -16,6 +16,7 @@ use tidegate::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::calls::Calls;
 pub use crate::support::hub::key;
 use crate::support::{
     hub::{self, server},
@@ -32,6 +33,9 @@ pub struct Stage {
     engine: CancellationToken,
     registry: Members,
     pub first_policy: FirstPolicy,
+    /// The daemon's own client, if it is another than the tests'.
+    pub daemons: Option<kube::Client>,
+    pub interval: &'static str,
     _servers: Vec<ApiServer>,
 }
 
@@ -69,6 +73,8 @@ impl Stage {
             engine: CancellationToken::new(),
             registry: Members::new(),
             first_policy: FirstPolicy::FirstCommit,
+            daemons: None,
+            interval: "1s",
             _servers: vec![hub_server],
         };
         for (name, environment, order) in
@@ -127,7 +133,7 @@ impl Stage {
 
     pub fn start_on(&mut self, path: &str) {
         let mut settings = config::Repository::new(path);
-        settings.interval = "1s".parse().unwrap();
+        settings.interval = self.interval.parse().unwrap();
         let mirrors = self.repository.path().with_file_name("mirrors");
         let source = Source::new(&settings, &mirrors, self.first_policy.clone()).unwrap();
         let stop = CancellationToken::new();
@@ -135,8 +141,16 @@ impl Stage {
             patience: SignedDuration::from_secs(2),
             ..daemon::Options::default()
         };
-        let run = daemon::run(self.hub.client().clone(), vec![source], options, stop.clone());
+        let client = self.daemons.clone().unwrap_or_else(|| self.hub.client().clone());
+        let run = daemon::run(client, vec![source], options, stop.clone());
         self.daemon = Some((tokio::spawn(async move { run.await.unwrap() }), stop));
+    }
+
+    /// Counts the daemon's requests from its next start on.
+    pub fn count_calls(&mut self) -> Calls {
+        let (client, calls) = Calls::of(self._servers[0].clone());
+        self.daemons = Some(client);
+        calls
     }
 
     pub async fn stop(&mut self) {

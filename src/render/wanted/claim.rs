@@ -1,0 +1,61 @@
+//! Which Rollout has which object and placement.
+
+use std::collections::BTreeMap;
+
+use super::Wanted;
+use crate::{
+    api::kind,
+    manifest::Place,
+    model::{ObjectKey, ObjectName},
+    render::Fault,
+};
+
+/// What Rollouts have claimed so far.
+#[derive(Default)]
+pub(super) struct Claims {
+    objects: BTreeMap<ObjectKey, Place>,
+    placements: BTreeMap<ObjectKey, ObjectName>,
+}
+
+impl Claims {
+    /// Two Rollouts may not own the same object, nor drive the same placement: the first in the order of paths has it.
+    pub(super) fn take(&mut self, wanted: &Wanted) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for object in &wanted.content {
+            match self.objects.get(&object.key) {
+                Some(first) if *first != object.place => {
+                    let detail =
+                        format!("{} stands in {first}, for another Rollout, already", object.key);
+                    faults.push(Fault::new(object.place.clone(), detail));
+                }
+                Some(first) => {
+                    let detail = format!("{} ({first}) belongs to two Rollouts", object.key);
+                    faults.push(Fault::new(wanted.rollout.place.clone(), detail));
+                }
+                None => {
+                    self.objects.insert(object.key.clone(), object.place.clone());
+                }
+            }
+        }
+        let kind = kind::placement(&wanted.scope);
+        let key = ObjectKey {
+            group: kind.group.to_owned(),
+            kind: kind.name.to_owned(),
+            namespace: wanted.name.namespace.clone(),
+            name: wanted.intent.placement.clone(),
+        };
+        match self.placements.get(&key) {
+            Some(other) => faults.push(
+                Fault::new(
+                    wanted.rollout.place.clone(),
+                    format!("Rollout `{other}` rolls out placement `{}` already", key.name),
+                )
+                .with_hint("give each Rollout a placement of its own"),
+            ),
+            None => {
+                self.placements.insert(key, wanted.name.clone());
+            }
+        }
+        faults
+    }
+}

@@ -1,0 +1,113 @@
+//! What things cost: commits, polls and bad neighbors, in requests to the hub.
+
+use std::time::Duration;
+
+use tidegate::engine::SnapshotMode;
+use tokio::time::Instant;
+
+use super::{
+    calls::Calls,
+    stage::{NAMESPACE, PLACEMENT_FILE, ROLLOUT, Stage, TWO_STAGES, config_map, is, reason},
+};
+
+/// Rollouts `web` and `api`, everywhere, beside each other.
+async fn two(interval: &'static str) -> (Stage, Calls) {
+    let mut stage = Stage::bare(SnapshotMode::Both).await;
+    stage.interval = interval;
+    stage.write_web(TWO_STAGES);
+    let api = |text: &str| text.replace("web", "api");
+    stage
+        .repository
+        .write("apps/api/rollout.yaml", &api(ROLLOUT))
+        .write("apps/api/placement.yaml", &api(PLACEMENT_FILE))
+        .write("apps/api/manifests/namespace.yaml", &api(NAMESPACE))
+        .write("apps/api/manifests/settings.yaml", &api(&config_map("one")));
+    let first = stage.repository.commit("first");
+    let calls = stage.count_calls();
+    stage.start();
+    for name in ["web", "api"] {
+        until_everywhere(&stage, name, first.as_str()).await;
+    }
+    calls.take();
+    (stage, calls)
+}
+
+async fn until_everywhere(stage: &Stage, name: &str, commit: &str) {
+    stage
+        .until_rollout(name, "everywhere", |status| {
+            status["commit"] == commit && is(status, "Ready", "True")
+        })
+        .await;
+}
+
+/// Returns what was asked about objects of a Rollout, or in its namespace.
+fn about<'a>(calls: &'a [String], name: &str) -> Vec<&'a String> {
+    let is_its = |call: &&String| {
+        let path = call.split(['?', ' ']).nth(1).unwrap_or_default();
+        path.split('/').any(|word| word == name || word.starts_with(&format!("{name}-")))
+    };
+    calls.iter().filter(is_its).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_costs_the_rollouts_that_it_concerns_and_no_other() {
+    let (stage, calls) = two("1s").await;
+    // Neither a file that nobody reads, nor one that is read and belongs to nobody, costs anybody anything.
+    stage.repository.write("README.md", "words\n").write("notes/a.yaml", "# words\n");
+    stage.repository.commit("words");
+    stage
+        .repository
+        .write("apps/api/manifests/settings.yaml", &config_map("two").replace("web", "api"));
+    let second = stage.repository.commit("api only");
+    until_everywhere(&stage, "api", second.as_str()).await;
+    let made = calls.take();
+    assert_eq!(about(&made, "web"), Vec::<&String>::new(), "of {made:#?}");
+    // Only what the commit changed is applied: neither the namespace, nor placement and strategy.
+    let applied: Vec<_> =
+        made.iter().filter(|call| call.contains("fieldManager=tidegate")).collect();
+    let applied: Vec<_> = applied
+        .iter()
+        .filter(|call| call.starts_with("PATCH") && !call.contains("/status"))
+        .collect();
+    assert!(
+        applied.iter().all(|call| {
+            call.contains("/configmaps/settings")
+                || call.contains("/clusterresourceplacements/api")
+                || call.contains("stagedupdateruns/")
+        }),
+        "{applied:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_rollout_costs_the_good_one_nothing() {
+    let (stage, calls) = two("1s").await;
+    for text in ["a: [1\nb: 2\n", "kind: ConfigMap\n"] {
+        stage.repository.write("apps/api/manifests/settings.yaml", text);
+        let broken = stage.repository.commit("broken");
+        stage
+            .until_rollout("api", "stalled", |status| {
+                reason(status, "Ready") == "Invalid"
+                    && status["source"]["commit"] == broken.as_str()
+            })
+            .await;
+        let made = calls.take();
+        assert_eq!(about(&made, "web"), Vec::<&String>::new(), "of {made:#?}");
+    }
+    let web = stage.until_rollout("web", "ready", |status| is(status, "Ready", "True")).await;
+    assert_eq!(web["clusters"], "3/3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_polls_ask_nothing_of_the_hub() {
+    let (stage, calls) = two("100ms").await;
+    // The engine's last writes may still arrive; a look at them asks nothing either.
+    calls.take();
+    let until = Instant::now() + Duration::from_secs(1);
+    // A branch that nobody follows makes the repository's watch tell; the clock makes the polls of a quiet second.
+    stage.repository.git(&["branch", "other"]);
+    while Instant::now() < until {
+        assert!(calls.is_empty(), "{:#?}", calls.take());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
