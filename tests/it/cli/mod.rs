@@ -6,6 +6,7 @@ mod demo;
 mod local;
 mod manual;
 mod pages;
+mod reference;
 mod shell;
 mod tutorial;
 mod watch;

@@ -148,7 +148,7 @@ async fn a_placement_that_rolls_out_by_itself_is_refused_with_its_place_and_a_wa
     stage.until_done(&first).await;
     let file = "apps/web/placement.yaml";
     stage.repository.replace(file, "strategy: {type: External}", "strategy: {type: RollingUpdate}");
-    stage.push("two");
+    let second = stage.push("two");
     let status =
         stage.until_rollout("web", "stalled", |status| reason(status, "Ready") == "Invalid").await;
     let told = message(&status);
@@ -157,7 +157,8 @@ async fn a_placement_that_rolls_out_by_itself_is_refused_with_its_place_and_a_wa
     stage.until_values([Some("one"); 3]).await;
     assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
     stage.repository.replace(file, "strategy: {type: RollingUpdate}", "strategy: {type: External}");
-    let mended = stage.repository.commit("External again");
-    stage.until_done(&mended).await;
+    stage.repository.commit("External again");
+    // What is released is the content of the commit before.
+    stage.until_done(&second).await;
     stage.until_values([Some("two"); 3]).await;
 }
