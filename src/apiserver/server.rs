@@ -12,7 +12,6 @@ use bytes::Bytes;
 use http::{Request, Response, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,7 +25,7 @@ use super::{
     query::Query,
     registry::Registry,
     route::{self, Route},
-    store::{Bounds, Event, Key, Observer, Store},
+    store::{Bounds, Key, Observer, Store},
     verb::{self, Call},
 };
 
@@ -63,8 +62,8 @@ impl ApiServer {
         let bounds =
             Bounds { events: options.watch_history.max(1), bytes: options.watch_history_bytes };
         let registry = Arc::new(Registry::new(builtin::catalog()));
-        let (events, feed) = mpsc::unbounded_channel();
-        let observer = observer(Arc::clone(&registry), events);
+        let (feeder, feed) = lifecycle::feed();
+        let observer = observer(Arc::clone(&registry), feeder);
         let store = match &options.store {
             StoreKind::Memory => Store::memory(bounds, observer),
             StoreKind::File(path) => Store::file(path, bounds, observer)?,
@@ -174,13 +173,10 @@ impl Server {
 }
 
 /// Keeps what is served in step with the stored definitions, and passes on what `lifecycle` looks after.
-fn observer(registry: Arc<Registry>, events: mpsc::UnboundedSender<Event>) -> Observer {
+fn observer(registry: Arc<Registry>, feeder: lifecycle::Feeder) -> Observer {
     Arc::new(move |event| {
         registry.observe(event);
-        if lifecycle::matters(event) {
-            // Nobody listens any more when the server ends.
-            let _ = events.send(event.clone());
-        }
+        feeder.tell(event);
     })
 }
 

@@ -5,14 +5,16 @@
 
 mod definition;
 mod edit;
+mod feed;
 mod garbage;
 mod namespace;
 
 use std::sync::Arc;
 
+pub(super) use feed::{Feed, Feeder, feed};
 use serde_json::Value;
-use tokio::sync::mpsc;
 
+use self::feed::News;
 use super::{
     failure::Failure,
     object,
@@ -28,22 +30,18 @@ pub(super) const FOREGROUND: &str = "foregroundDeletion";
 pub(super) const ORPHAN: &str = "orphan";
 
 /// Makes what always exists, and starts looking after objects.
-pub(super) async fn start(
-    server: &Arc<Server>,
-    mut events: mpsc::UnboundedReceiver<Event>,
-) -> Result<(), OpenError> {
+pub(super) async fn start(server: &Arc<Server>, mut feed: Feed) -> Result<(), OpenError> {
     namespace::make_first(server).await?;
     let server = Arc::clone(server);
     tokio::spawn(async move {
         let stop = server.stop.clone();
         let work = async {
-            for object in server.store.everything() {
-                if object.deleting || !object.owners.is_empty() {
-                    look_at(&server, &object).await;
+            look_at_everything(&server).await;
+            while let Some(news) = feed.next().await {
+                match news {
+                    News::Event(event) => react(&server, &event).await,
+                    News::Anything => look_at_everything(&server).await,
                 }
-            }
-            while let Some(event) = events.recv().await {
-                react(&server, &event).await;
             }
         };
         tokio::select! {
@@ -52,6 +50,14 @@ pub(super) async fn start(
         }
     });
     Ok(())
+}
+
+async fn look_at_everything(server: &Server) {
+    for object in server.store.everything() {
+        if object.deleting || !object.owners.is_empty() {
+            look_at(server, &object).await;
+        }
+    }
 }
 
 /// Whether an event is worth looking at.

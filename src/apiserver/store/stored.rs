@@ -41,7 +41,7 @@ pub(crate) struct Owner {
 
 impl Stored {
     /// Writes `object` down at `revision`, which becomes its `resourceVersion`.
-    pub(super) fn new(key: Key, revision: u64, mut object: Value) -> Stored {
+    pub(crate) fn new(key: Key, revision: u64, mut object: Value) -> Stored {
         set_revision(&mut object, revision);
         // JSON values always serialize: their keys are text and their numbers finite.
         let json = serde_json::to_vec(&object).unwrap_or_default().into();

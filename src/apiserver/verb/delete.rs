@@ -127,7 +127,7 @@ pub(super) async fn collection(call: &Call) -> Result<Answer, Failure> {
     let selection = call.selection()?;
     let list::Wanted { range, limit } = list::wanted(call)?;
     let page = call.server.store.list(&call.resource.id, &range);
-    let page = page.map_err(|outrun| list::expired(&range, outrun.oldest))?;
+    let page = page.map_err(|_| list::expired(&range))?;
     let (revision, mut objects) = (page.revision, page.objects);
     objects.retain(|object| selection.matches(&call.resource, object));
     let left = objects.len().saturating_sub(limit.unwrap_or(usize::MAX));

@@ -54,8 +54,7 @@ pub(super) fn list(call: &Call) -> Result<Answer, Failure> {
     let selection = call.selection()?;
     let Wanted { range, limit } = wanted(call)?;
     let store = &call.server.store;
-    let page =
-        store.list(&call.resource.id, &range).map_err(|outrun| expired(&range, outrun.oldest))?;
+    let page = store.list(&call.resource.id, &range).map_err(|_| expired(&range))?;
     let Page { revision, objects } = page;
     let mut selected = objects.iter().filter(|o| selection.matches(&call.resource, o));
     let items: Vec<&Arc<Stored>> = match limit {
@@ -152,9 +151,9 @@ pub(super) fn forbidden_rule(why: &str) -> Failure {
 }
 
 /// 410; for a list that goes on, with a token to go on from the same object in the present.
-pub(super) fn expired(range: &Range, oldest: u64) -> Failure {
+pub(super) fn expired(range: &Range) -> Failure {
     let Some(after) = &range.after else {
-        return Failure::too_old(range.revision.unwrap_or_default(), oldest);
+        return Failure::expired("The resourceVersion for the provided list is too old.");
     };
     let message = "The provided continue parameter is too old to display a consistent list result. You can start a new \
                    list without the continue parameter, or use the continue token in this response to retrieve the \

@@ -4,6 +4,7 @@
 //! no longer does; `docs/reference/embedded-hub.md` lists them all.
 
 mod chapters;
+mod expired;
 mod generated;
 mod harness;
 mod normal;
