@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Members, Trouble};
 use crate::{api::meta, hub::kubeconfig::configure_contained, model::Hint as _};
 
-/// How long a member may take to take up a connection.
-const CONNECT: Duration = Duration::from_secs(5);
+/// How long a member may take to take up a connection. Longer than the check of its health waits for an answer, which
+/// has a better word for it.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Keeps `members` as the Secrets on the hub say, until `stop`.
 ///

@@ -88,7 +88,7 @@ fn status() -> Schema {
         ("observedGeneration", int64().about("The generation that the status speaks of.")),
         (
             "conditions",
-            conditions("Ready, Reconciling and Stalled; SourceVerified, Rendered, Applied, Bound, Healthy."),
+            conditions("Ready, Reconciling and Stalled; SourceVerified, Rendered, Applied, Bound, Healthy; Pinned."),
         ),
         ("source", source()),
         ("commit", text().about("Full id of the commit whose content is rolled out.")),
@@ -111,6 +111,7 @@ fn status() -> Schema {
             text().about("What is so, what it waits on, since when, and who can help."),
         ),
         ("unboundSince", time().about("Since when no snapshot holds the content, while that is so.")),
+        ("pinned", pinned()),
         ("inventory", inventory()),
         ("approvals", approvals()),
         ("history", history()),
@@ -118,6 +119,17 @@ fn status() -> Schema {
     // A daemon one release ahead of this definition must not lose its memory.
     .open()
     .about("Where the Rollout is. It is the daemon's only memory.")
+}
+
+fn pinned() -> Schema {
+    object([
+        ("commit", text().about("Full id of the commit that was rolled back.")),
+        ("contentDigest", text().about("Digest of its content.")),
+        ("to", text().about("Full id of the commit that it was rolled back to.")),
+        ("message", text().about("Why: which clusters were stuck, or since when nothing moved.")),
+    ])
+    .open()
+    .about("A commit that the failure policy rolled back. It is not tried again, until Git has other content.")
 }
 
 fn source() -> Schema {
@@ -176,10 +188,18 @@ fn history() -> Schema {
             ("resourceHash", text().about("Fleet's hash of the snapshot.")),
             ("index", text().about("Resource snapshot index.")),
             ("run", text().about("The run's name.")),
-            ("outcome", text().about("Active, Succeeded, Failed, Superseded or Deleted.")),
+            (
+                "outcome",
+                text().about("Active, Succeeded, Failed, Superseded, RolledBack or Deleted."),
+            ),
             ("started", time().about("When the run was made.")),
             ("ended", time().about("When it was over.")),
             ("message", text().about("Why it failed, or by what it was superseded.")),
+            ("failure", text().about("Why the failure policy stopped it.")),
+            (
+                "rolledBackTo",
+                text().about("Full id of the commit that the failure policy rolled it back to."),
+            ),
         ])
         .open(),
     )

@@ -7,7 +7,7 @@ use tidegate::{
     api::{
         crd,
         rollout::{
-            ApprovalRecord, InventoryEntry, Release, Rollout, RolloutSpec, RolloutStatus,
+            ApprovalRecord, InventoryEntry, Pinned, Release, Rollout, RolloutSpec, RolloutStatus,
             SourceStatus,
         },
     },
@@ -50,6 +50,7 @@ fn every_field_of_the_types_is_described() {
         ("/properties/status/properties/inventory/items", fields::<InventoryEntry>()),
         ("/properties/status/properties/approvals/items", fields::<ApprovalRecord>()),
         ("/properties/status/properties/history/items", fields::<Release>()),
+        ("/properties/status/properties/pinned", fields::<Pinned>()),
     ] {
         assert!(wanted.len() > 2, "{pointer}: {wanted:?}");
         let properties = schema.pointer(pointer).unwrap()["properties"].as_object().unwrap();
