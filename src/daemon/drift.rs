@@ -6,15 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _};
-use kube::{
-    Api,
-    core::{DynamicObject, ObjectMeta, PartialObjectMeta},
-    runtime::{
-        WatchStreamExt as _,
-        watcher::{self, Event},
-    },
-};
+use kube::core::ObjectMeta;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +17,7 @@ use super::{
 use crate::{
     api::{Kind, kind},
     engine::{Change, Queue},
-    hub::{Hub, HubError, Resource, typed::Wire},
+    hub::{Hub, HubError, Resource, Told, typed::Wire},
     model::{ObjectKey, ObjectName, Scope},
     sync::drift::{Sight, Trace},
 };
@@ -96,54 +88,43 @@ pub(super) async fn keep(
 
 async fn watch(hub: Hub, subject: Subject, marks: Arc<Marks>, queue: Arc<Queue<ObjectName>>) {
     let Some(resource) = locate(&hub, &subject).await else { return };
-    let (client, api) = (hub.client().clone(), &resource.api);
-    let api: Api<PartialObjectMeta<DynamicObject>> = match &subject.namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, api),
-        None => Api::all_with(client, api),
-    };
     let key = |metadata: &ObjectMeta| ObjectKey {
         group: subject.group.clone(),
         kind: subject.kind.clone(),
         namespace: metadata.namespace.clone().unwrap_or_default(),
         name: metadata.name.clone().unwrap_or_default(),
     };
-    let wake = |names: &mut dyn Iterator<Item = ObjectName>| names.for_each(|name| queue.add(name));
-    let config = watcher::Config::default();
-    let mut events = watcher::watcher(api, config).default_backoff().boxed();
-    let (mut listed, mut since, mut told) = (BTreeSet::new(), 0, false);
-    loop {
-        match events.try_next().await {
-            Ok(Some(Event::Init)) => {
-                listed.clear();
-                since = marks.listing(&subject);
-            }
-            Ok(Some(Event::InitApply(object))) => {
-                listed.insert(key(&object.metadata));
-                let sight = Sight::There(Trace::of(&object.metadata));
-                wake(&mut marks.saw(&key(&object.metadata), sight).into_iter());
-            }
-            Ok(Some(Event::InitDone)) => {
-                wake(&mut marks.listed(&subject, &std::mem::take(&mut listed), since).into_iter());
-                told = false;
-            }
-            Ok(Some(Event::Apply(object))) => {
-                let sight = Sight::There(Trace::of(&object.metadata));
-                wake(&mut marks.saw(&key(&object.metadata), sight).into_iter());
-            }
-            Ok(Some(Event::Delete(object))) => {
-                let sight = Sight::Gone(object.metadata.uid.clone().unwrap_or_default());
-                wake(&mut marks.saw(&key(&object.metadata), sight).into_iter());
-            }
-            Ok(None) => return,
-            Err(error) => {
-                marks.broke(&subject);
-                if !std::mem::replace(&mut told, true) {
-                    let (kind, namespace) = (&subject.kind, &subject.namespace);
-                    tracing::warn!(%kind, namespace, %error, "cannot watch for hand edits: until this works again, the next commit puts them back");
-                }
+    let saw = |metadata: &ObjectMeta, sight: Sight| {
+        marks.saw(&key(metadata), sight).into_iter().for_each(|name| queue.add(name));
+    };
+    let (mut listed, mut since, mut is_broken) = (BTreeSet::new(), 0, false);
+    let told = |told: Told<'_>| match told {
+        Told::Listing => {
+            listed.clear();
+            since = marks.listing(&subject);
+        }
+        Told::Listed(metadata) => {
+            listed.insert(key(metadata));
+            saw(metadata, Sight::There(Trace::of(metadata)));
+        }
+        Told::ListEnd => {
+            let missed = marks.listed(&subject, &std::mem::take(&mut listed), since);
+            missed.into_iter().for_each(|name| queue.add(name));
+            is_broken = false;
+        }
+        Told::Changed(metadata) => saw(metadata, Sight::There(Trace::of(metadata))),
+        Told::Gone(metadata) => {
+            saw(metadata, Sight::Gone(metadata.uid.clone().unwrap_or_default()))
+        }
+        Told::Broke(error) => {
+            marks.broke(&subject);
+            if !std::mem::replace(&mut is_broken, true) {
+                let (kind, namespace) = (&subject.kind, &subject.namespace);
+                tracing::warn!(%kind, namespace, %error, "cannot watch for hand edits: until this works again, the next commit puts them back");
             }
         }
-    }
+    };
+    hub.watch_metadata(&resource.api, subject.namespace.as_deref(), told).await;
 }
 
 /// Waits until the hub serves the kind. Nothing when it cannot be watched.

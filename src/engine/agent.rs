@@ -139,8 +139,8 @@ async fn watch(agent: Weak<Agent>, hub: Hub, resource: ApiResource) {
         match told {
             Told::Listed(meta) | Told::Changed(meta) => agent.changed(&resource, meta, false),
             Told::Gone(meta) => agent.changed(&resource, meta, true),
-            Told::Listing | Told::ListEnd => {}
+            Told::Listing | Told::ListEnd | Told::Broke(_) => {}
         }
     };
-    hub.watch_metadata(&resource, told).await;
+    hub.watch_metadata(&resource, None, told).await;
 }

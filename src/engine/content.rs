@@ -212,9 +212,9 @@ async fn watch(ctx: Arc<Context>, resource: ApiResource, queue: Arc<Queue<Key>>)
                 queue.add_after(Key::of(&placement.metadata), GATHERING_FIRST);
             }
         }
-        Told::Listing | Told::Listed(_) => {}
+        Told::Listing | Told::Listed(_) | Told::Broke(_) => {}
     };
-    ctx.hub.watch_metadata(&resource, told).await;
+    ctx.hub.watch_metadata(&resource, None, told).await;
 }
 
 /// Forgets what was discovered whenever a CustomResourceDefinition changes.
@@ -228,7 +228,7 @@ async fn watch_definitions(ctx: Arc<Context>, changed: Arc<Notify>, queue: Arc<Q
                 queue.add_after(Key::of(&placement.metadata), Duration::from_millis(50));
             }
         }
-        Told::Listing | Told::Listed(_) => {}
+        Told::Listing | Told::Listed(_) | Told::Broke(_) => {}
     };
-    ctx.hub.watch_metadata(&ApiResource::from_gvk(&kind), told).await;
+    ctx.hub.watch_metadata(&ApiResource::from_gvk(&kind), None, told).await;
 }

@@ -14,7 +14,7 @@ use kube::{
 use super::Hub;
 
 /// What a watch tells.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Told<'a> {
     /// Everything is listed anew: at the beginning, and after a break that lost history.
     Listing,
@@ -26,14 +26,24 @@ pub enum Told<'a> {
     Changed(&'a ObjectMeta),
     /// An object went.
     Gone(&'a ObjectMeta),
+    /// The watch broke; it is taken up again.
+    Broke(&'a watcher::Error),
 }
 
 impl Hub {
-    /// Watches the metadata of every object of a kind, in all namespaces, and takes the watch up again whenever it
-    /// breaks. Ends only when it is dropped.
-    pub async fn watch_metadata(&self, resource: &ApiResource, mut tell: impl FnMut(Told<'_>)) {
-        let api: Api<PartialObjectMeta<DynamicObject>> =
-            Api::all_with(self.client().clone(), resource);
+    /// Watches the metadata of every object of a kind, in one namespace or everywhere, and takes the watch up again
+    /// whenever it breaks. Ends only when it is dropped.
+    pub async fn watch_metadata(
+        &self,
+        resource: &ApiResource,
+        namespace: Option<&str>,
+        mut tell: impl FnMut(Told<'_>),
+    ) {
+        let client = self.client().clone();
+        let api: Api<PartialObjectMeta<DynamicObject>> = match namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, resource),
+            None => Api::all_with(client, resource),
+        };
         let mut events =
             watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
         loop {
@@ -46,6 +56,7 @@ impl Hub {
                 Ok(None) => return,
                 Err(error) => {
                     tracing::debug!(kind = resource.kind, %error, "watch broke; it is taken up again");
+                    tell(Told::Broke(&error));
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::TcpStream,
+    os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Command, Stdio},
     thread,
@@ -73,13 +74,21 @@ fn holds_servers_until_killed() {
     thread::sleep(PATIENCE * 10);
 }
 
+/// SIGKILL to the process; and what Ctrl-C and `timeout` do: a signal to everybody in its group.
 #[test]
 fn nothing_outlives_a_killed_test() {
+    for (signal, whole_group) in [("KILL", false), ("INT", true), ("TERM", true)] {
+        nothing_outlives(signal, whole_group);
+    }
+}
+
+fn nothing_outlives(signal: &str, whole_group: bool) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "conformance::harness::holds_servers_until_killed", "--nocapture"])
         .env(CHILD, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .process_group(0)
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -88,8 +97,9 @@ fn nothing_outlives_a_killed_test() {
         .map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
         .next();
     let words = words.expect("the child says what it holds");
-    // What `Child::kill` sends is SIGKILL.
-    child.kill().unwrap();
+    let target = format!("{}{}", if whole_group { "-" } else { "" }, child.id());
+    let sent = Command::new("kill").args([format!("-{signal}"), "--".to_owned(), target]).status();
+    assert!(sent.unwrap().success());
     child.wait().unwrap();
     let [_, address, folder] = words.as_slice() else { return };
     let folder = PathBuf::from(folder);

@@ -14,7 +14,9 @@ use super::process::PATIENCE;
 /// kernel closes even when that process is killed.
 ///
 /// The reader is told when the program ended by itself, so that no other process of the same number is ever killed.
+/// A Ctrl-C goes to everybody in the terminal's group; the watchdog must outlive it to do its work.
 const WATCH: &str = r#"
+trap '' HUP INT TERM
 exec 3<&0
 "$@" </dev/null 3<&- &
 program=$!
@@ -29,6 +31,7 @@ exit $status
 
 /// Removes a folder when standard input ends. Programs that are being killed may still write into it for a moment.
 const SWEEP: &str = r#"
+trap '' HUP INT TERM
 read -r _
 for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   rm -rf "$1" 2>/dev/null

@@ -252,7 +252,7 @@ impl Parser<'_> {
                     steps.push(self.name()?);
                 }
             } else if self.eat("[") {
-                steps.push(self.bracket(in_filter)?);
+                steps.extend(self.bracket(in_filter)?);
             } else if self.eat(".") {
                 if self.rest().is_empty() && steps.is_empty() {
                     return Ok(steps);
@@ -290,7 +290,7 @@ impl Parser<'_> {
         if name.is_empty() { Err("a field name is missing") } else { Ok(Step::Field(name)) }
     }
 
-    fn bracket(&mut self, in_filter: bool) -> Parsed<Step> {
+    fn bracket(&mut self, in_filter: bool) -> Parsed<Vec<Step>> {
         self.spaces();
         let step = if self.eat("?(") {
             if in_filter {
@@ -300,13 +300,30 @@ impl Parser<'_> {
             Step::Filter(filter)
         } else if self.eat("*") {
             Step::Wildcard
-        } else if let Some(name) = self.quoted()? {
-            Step::Field(name)
+        } else if let Some(steps) = self.quoted_fields()? {
+            self.spaces();
+            return if self.eat("]") { Ok(steps) } else { Err("`]` is missing") };
         } else {
             self.index()?
         };
         self.spaces();
-        if self.eat("]") { Ok(step) } else { Err("`]` is missing") }
+        if self.eat("]") { Ok(vec![step]) } else { Err("`]` is missing") }
+    }
+
+    /// A quoted field in brackets. Upstream reads it as a path of its own, in which only a backslash makes a dot part of
+    /// a name.
+    fn quoted_fields(&mut self) -> Parsed<Option<Vec<Step>>> {
+        let rest = self.rest();
+        let Some(quote @ ('"' | '\'')) = rest.chars().next() else { return Ok(None) };
+        let (text, _) = rest[1..].split_once(quote).ok_or("a quotation does not end")?;
+        let path = format!(".{text}");
+        let mut parser = Parser { text: &path, at: 0 };
+        let steps = parser.steps(false)?;
+        if !parser.rest().is_empty() {
+            return Err("not a field name");
+        }
+        self.at += text.len() + 2;
+        Ok(Some(steps))
     }
 
     fn index(&mut self) -> Parsed<Step> {
@@ -420,7 +437,7 @@ mod tests {
             (".spec.list[*]", json!(["a", "b", "c"])),
             (".spec.list[::2]", json!(["a", "c"])),
             (r".metadata.labels.a\.b/c", json!(["dotted"])),
-            (".metadata.labels['a.b/c']", json!(["dotted"])),
+            (".metadata.labels['a.b/c']", json!([])),
             (r".metadata.labels['a\.b/c']", json!(["dotted"])),
             (".metadata['name']", json!(["n"])),
             (r#".status.conditions[?(@.type=="Ready")].status"#, json!(["True"])),
