@@ -35,6 +35,8 @@ struct Served {
     groups: BTreeMap<String, Vec<String>>,
     /// Every resource, once all were asked for.
     all: Option<Arc<[Resource]>>,
+    /// Counts how often everything was forgotten.
+    epoch: u64,
 }
 
 /// Everything that the server serves.
@@ -49,6 +51,19 @@ pub struct Inventory {
 impl Discovery {
     fn served(&self) -> MutexGuard<'_, Served> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an answer to a question that was asked in `epoch`. One that was forgotten meanwhile may be out of date.
+    fn learn(&self, epoch: u64, keep: impl FnOnce(&mut Served)) {
+        let mut served = self.served();
+        if served.epoch == epoch {
+            keep(&mut served);
+        }
+    }
+
+    fn forget(&self) {
+        let mut served = self.served();
+        *served = Served { epoch: served.epoch + 1, ..Served::default() };
     }
 }
 
@@ -102,16 +117,16 @@ impl Hub {
         if let Some(resources) = known {
             return Ok(Inventory { resources, missing: Vec::new() });
         }
+        let epoch = self.discovery.served().epoch;
         let inventory = self.discover_all().await?;
         if inventory.missing.is_empty() {
-            self.discovery.served().all = Some(inventory.resources.clone());
+            self.discovery.learn(epoch, |served| served.all = Some(inventory.resources.clone()));
         }
         Ok(inventory)
     }
 
     async fn discover_all(&self) -> Result<Inventory, HubError> {
-        self.discover_groups().await?;
-        let groups = self.discovery.served().groups.clone();
+        let groups = self.discover_groups().await?;
         let (mut all, mut missing): (Vec<Resource>, Vec<String>) = Default::default();
         for (group, versions) in groups {
             let first = all.len();
@@ -137,7 +152,7 @@ impl Hub {
 
     /// Forgets what was learnt: CustomResourceDefinitions changed.
     pub fn forget_resources(&self) {
-        *self.discovery.served() = Served::default();
+        self.discovery.forget();
     }
 
     async fn versions_of(&self, group: &str, fresh: bool) -> Result<Vec<String>, HubError> {
@@ -150,11 +165,11 @@ impl Hub {
                 return Ok(versions);
             }
         }
-        self.discover_groups().await?;
-        Ok(self.discovery.served().groups.get(group).cloned().unwrap_or_default())
+        Ok(self.discover_groups().await?.remove(group).unwrap_or_default())
     }
 
-    async fn discover_groups(&self) -> Result<(), HubError> {
+    async fn discover_groups(&self) -> Result<BTreeMap<String, Vec<String>>, HubError> {
+        let epoch = self.discovery.served().epoch;
         let listed = self
             .client
             .list_api_groups()
@@ -168,11 +183,12 @@ impl Hub {
             versions.sort_by_key(|version| Some(version) != preferred.as_ref());
             groups.insert(group.name, versions);
         }
-        self.discovery.served().groups = groups;
-        Ok(())
+        self.discovery.learn(epoch, |served| served.groups = groups.clone());
+        Ok(groups)
     }
 
     async fn discover_version(&self, api_version: &str) -> Result<Arc<[Resource]>, HubError> {
+        let epoch = self.discovery.served().epoch;
         let listed = match api_version.contains('/') {
             true => self.client.list_api_group_resources(api_version).await,
             false => self.client.list_core_api_resources(api_version).await,
@@ -180,8 +196,9 @@ impl Hub {
         let listed =
             listed.map_err(|error| HubError::of(error, format_args!("`{api_version}`")))?;
         let resources: Arc<[Resource]> = resources_of(api_version, listed).into();
-        let mut served = self.discovery.served();
-        served.versions.insert(api_version.to_owned(), resources.clone());
+        self.discovery.learn(epoch, |served| {
+            served.versions.insert(api_version.to_owned(), resources.clone());
+        });
         Ok(resources)
     }
 }
@@ -207,4 +224,21 @@ fn resources_of(api_version: &str, listed: APIResourceList) -> Vec<Resource> {
         },
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_before_everything_was_forgotten_is_not_kept() {
+        let discovery = Discovery::default();
+        let epoch = discovery.served().epoch;
+        discovery.forget();
+        discovery.learn(epoch, |served| served.all = Some(Arc::new([])));
+        assert!(discovery.served().all.is_none(), "a definition may have come in between");
+        let epoch = discovery.served().epoch;
+        discovery.learn(epoch, |served| served.all = Some(Arc::new([])));
+        assert!(discovery.served().all.is_some());
+    }
 }
