@@ -2,7 +2,7 @@
 
 use kube::core::ApiResource;
 
-use crate::model::Scope;
+use crate::model::{ObjectKey, Scope};
 
 /// Fleet's placement group.
 pub const PLACEMENT_GROUP: &str = "placement.kubernetes-fleet.io";
@@ -30,6 +30,16 @@ impl Kind {
     /// Returns `group/version`.
     pub fn api_version(&self) -> String {
         format!("{}/{}", self.group, self.version)
+    }
+
+    /// Returns the key of an object of the kind.
+    pub fn key(&self, scope: &Scope, name: &str) -> ObjectKey {
+        ObjectKey {
+            group: self.group.to_owned(),
+            kind: self.name.to_owned(),
+            namespace: scope.namespace().unwrap_or_default().to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// Returns what a dynamic client needs to reach the kind.

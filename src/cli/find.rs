@@ -4,7 +4,10 @@ use anyhow::Error;
 use kube::{Api, api::ListParams};
 
 use super::{failure::hinted, hub::Hub};
-use crate::api::{Rollout, kind};
+use crate::{
+    api::{Rollout, kind},
+    model::distance,
+};
 
 /// More names than this do not help anybody.
 const NAMES_SHOWN: usize = 5;
@@ -104,22 +107,6 @@ fn unknown(bare: &str, namespace: Option<&str>, others: &[Rollout]) -> Error {
         more => format!(" and {more} more"),
     };
     hinted(message, format!("there is {}{more}", shown.join(", ")))
-}
-
-/// Returns how many letters have to be typed, deleted or changed to get from one name to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[to.len()]
 }
 
 /// Returns `namespace/name`.

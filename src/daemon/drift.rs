@@ -40,13 +40,7 @@ fn hear<T: Wire>(
     marks: &Marks,
     queue: &Queue<ObjectName>,
 ) {
-    let kind = kind(&change.key.scope);
-    let key = ObjectKey {
-        group: kind.group.to_owned(),
-        kind: kind.name.to_owned(),
-        namespace: change.key.scope.namespace().unwrap_or_default().to_owned(),
-        name: change.key.name.clone(),
-    };
+    let key = kind(&change.key.scope).key(&change.key.scope, &change.key.name);
     let sight = match (change.new, change.old) {
         (Some(new), _) => Sight::There(Trace::of(new.meta())),
         (None, Some(old)) => Sight::Gone(old.meta().uid.clone().unwrap_or_default()),

@@ -11,10 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{Delete, Hub, HubError};
-use crate::{
-    api::Kind,
-    model::{ObjectKey, Scope},
-};
+use crate::{api::Kind, model::Scope};
 
 /// What a typed object must be: every alias in [`crate::api`] is.
 pub trait Wire:
@@ -39,15 +36,6 @@ impl<T> Wire for T where
         + Sync
         + 'static
 {
-}
-
-fn key(kind: Kind, scope: &Scope, name: &str) -> ObjectKey {
-    ObjectKey {
-        group: kind.group.to_owned(),
-        kind: kind.name.to_owned(),
-        namespace: scope.namespace().unwrap_or_default().to_owned(),
-        name: name.to_owned(),
-    }
 }
 
 fn post(manager: &str) -> PostParams {
@@ -76,7 +64,7 @@ impl Hub {
         name: &str,
     ) -> Result<Option<T>, HubError> {
         let found = self.api(kind, scope).get_opt(name).await;
-        found.map_err(|error| HubError::of(error, key(kind, scope, name)))
+        found.map_err(|error| HubError::of(error, kind.key(scope, name)))
     }
 
     /// Returns the object, if there is one, with no other right than that to list.
@@ -91,7 +79,7 @@ impl Hub {
     ) -> Result<Option<T>, HubError> {
         let params = ListParams::default().fields(&format!("metadata.name={name}"));
         let found = self.api(kind, scope).list(&params).await;
-        let found = found.map_err(|error| HubError::of(error, key(kind, scope, name)))?;
+        let found = found.map_err(|error| HubError::of(error, kind.key(scope, name)))?;
         Ok(found.items.into_iter().next())
     }
 
@@ -107,7 +95,7 @@ impl Hub {
     ) -> Result<Vec<T>, HubError> {
         let params = ListParams { label_selector: labels.map(str::to_owned), ..Default::default() };
         let listed = self.api(kind, scope).list(&params).await;
-        listed.map(|list| list.items).map_err(|error| HubError::of(error, key(kind, scope, "*")))
+        listed.map(|list| list.items).map_err(|error| HubError::of(error, kind.key(scope, "*")))
     }
 
     /// Creates the object.
@@ -123,7 +111,7 @@ impl Hub {
     ) -> Result<T, HubError> {
         let name = object.meta().name.clone().unwrap_or_default();
         let created = self.api(kind, scope).create(&post(manager), object).await;
-        created.map_err(|error| HubError::of(error, key(kind, scope, &name)))
+        created.map_err(|error| HubError::of(error, kind.key(scope, &name)))
     }
 
     /// Replaces the object, all but its status, if it still has the resource version that `object` has.
@@ -139,7 +127,7 @@ impl Hub {
     ) -> Result<T, HubError> {
         let name = object.meta().name.clone().unwrap_or_default();
         let replaced = self.api(kind, scope).replace(&name, &post(manager), object).await;
-        replaced.map_err(|error| HubError::of(error, key(kind, scope, &name)))
+        replaced.map_err(|error| HubError::of(error, kind.key(scope, &name)))
     }
 
     /// Replaces the object's status, if the object still has the resource version that `object` has.
@@ -155,7 +143,7 @@ impl Hub {
     ) -> Result<T, HubError> {
         let name = object.meta().name.clone().unwrap_or_default();
         let replaced = self.api(kind, scope).replace_status(&name, &post(manager), object).await;
-        replaced.map_err(|error| HubError::of(error, key(kind, scope, &name)))
+        replaced.map_err(|error| HubError::of(error, kind.key(scope, &name)))
     }
 
     /// Changes the object by a merge patch. A `metadata.resourceVersion` in it is a precondition.
@@ -172,7 +160,7 @@ impl Hub {
     ) -> Result<T, HubError> {
         let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
         let patched = self.api(kind, scope).patch(name, &params, &Patch::Merge(patch)).await;
-        patched.map_err(|error| HubError::of(error, key(kind, scope, name)))
+        patched.map_err(|error| HubError::of(error, kind.key(scope, name)))
     }
 
     /// Changes the object's status by a merge patch `{"status": …}`.
@@ -189,7 +177,7 @@ impl Hub {
     ) -> Result<T, HubError> {
         let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
         let patched = self.api(kind, scope).patch_status(name, &params, &Patch::Merge(patch)).await;
-        patched.map_err(|error| HubError::of(error, key(kind, scope, name)))
+        patched.map_err(|error| HubError::of(error, kind.key(scope, name)))
     }
 
     /// Deletes the object. One that is gone already is no error.
@@ -206,7 +194,7 @@ impl Hub {
         let api: Api<kube::core::DynamicObject> = self.api(kind, scope);
         match api.delete(name, &how.params()).await {
             Ok(_) => Ok(()),
-            Err(error) => match HubError::of(error, key(kind, scope, name)) {
+            Err(error) => match HubError::of(error, kind.key(scope, name)) {
                 HubError::NotFound { .. } => Ok(()),
                 error => Err(error),
             },

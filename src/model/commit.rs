@@ -16,6 +16,11 @@ pub struct InvalidCommitId {
     text: String,
 }
 
+/// Returns the first eight digits of what should be a commit id; all of it where it is shorter.
+pub fn short(commit: &str) -> &str {
+    commit.get(..8).unwrap_or(commit)
+}
+
 impl CommitId {
     /// Returns the first eight digits: what people read and run names carry.
     pub fn short(&self) -> &str {

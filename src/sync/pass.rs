@@ -72,10 +72,20 @@ impl Order {
 
     /// Stops a run, and notes why: a value of [`STOPPED_BY`].
     pub fn stop(run: impl Into<String>, by: &str) -> Self {
+        Self::stop_noting(run, by, [])
+    }
+
+    /// Stops a run, and notes why, in further annotations as well.
+    pub fn stop_noting(
+        run: impl Into<String>,
+        by: &str,
+        notes: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Self {
+        let notes = [(STOPPED_BY, by.to_owned())].into_iter().chain(notes);
         Self::SetRunState {
             run: run.into(),
             state: STATE_STOP,
-            annotations: [(STOPPED_BY, Some(by.to_owned()))].into(),
+            annotations: notes.map(|(note, text)| (note, Some(text))).collect(),
         }
     }
 }

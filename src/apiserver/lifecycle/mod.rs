@@ -61,7 +61,7 @@ async fn look_at_everything(server: &Server) {
 }
 
 /// Whether an event is worth looking at.
-pub(super) fn matters(event: &Event) -> bool {
+fn matters(event: &Event) -> bool {
     let has_owners = |object: &Arc<Stored>| !object.owners.is_empty();
     event.current().is_none_or(|object| object.deleting || has_owners(object))
         || event.previous.as_ref().is_some_and(has_owners)

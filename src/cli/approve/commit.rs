@@ -10,7 +10,7 @@ use crate::{
     cli::{args::ApproveArgs, failure::because},
     clock::{Clock, SystemClock},
     git::{Remote, Repository},
-    model::{CommitId, Hint},
+    model::{CommitId, Hint, commit::short},
     release::ledger::annotation,
     trust::{ALLOWED_SIGNERS_PATH, AllowedSigners, ssh},
 };
@@ -51,10 +51,6 @@ pub(super) fn approve(
     let by = judge(&tree, &commit, &folder, &source)?;
     tree.publish(&commit, &path)?;
     Ok(Approved { commit: commit.parse()?, path, by, is_there: is_followed(&tree, &source) })
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..8).unwrap_or(commit)
 }
 
 /// The file. It says all that is approved, so that it means nothing anywhere else.

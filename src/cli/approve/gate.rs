@@ -10,6 +10,7 @@ use crate::{
     },
     cli::failure::hinted,
     clock::{Clock, SystemClock},
+    model::commit::short,
     release::ledger::annotation,
     rollout::{self, Cause, Run},
 };
@@ -30,7 +31,7 @@ pub(super) struct Gate {
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = if self.before { "before" } else { "after" };
-        write!(f, "{} {side} {}", self.commit.get(..8).unwrap_or(&self.commit), self.stage)
+        write!(f, "{} {side} {}", short(&self.commit), self.stage)
     }
 }
 

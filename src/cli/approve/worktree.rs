@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::bail;
 
-use crate::cli::failure::{OrHint, because, hinted};
+use crate::{
+    cli::failure::{OrHint, because, hinted},
+    model::commit::short,
+};
 
 const SIGN_WITH_SSH: &str = "git config gpg.format ssh && git config user.signingkey ~/.ssh/id_ed25519.pub\n      (any SSH key of yours; its line belongs into policy/allowed_signers)";
 
@@ -44,7 +47,7 @@ impl Worktree {
                 "git switch to the branch that is followed, or to a new one for a pull request",
             ));
         }
-        let id = commit.get(..8).unwrap_or(commit);
+        let id = short(commit);
         if self.git(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_err() {
             return Err(hinted(
                 format!(

@@ -37,13 +37,7 @@ impl Claims {
                 }
             }
         }
-        let kind = kind::placement(&wanted.scope);
-        let key = ObjectKey {
-            group: kind.group.to_owned(),
-            kind: kind.name.to_owned(),
-            namespace: wanted.name.namespace.clone(),
-            name: wanted.intent.placement.clone(),
-        };
+        let key = kind::placement(&wanted.scope).key(&wanted.scope, &wanted.intent.placement);
         match self.placements.get(&key) {
             Some(other) => faults.push(
                 Fault::new(

@@ -193,13 +193,7 @@ impl Parts<'_> {
     }
 
     fn strategy_key(&self, scope: &Scope, name: &str) -> ObjectKey {
-        let kind = kind::strategy(scope);
-        ObjectKey {
-            group: kind.group.to_owned(),
-            kind: kind.name.to_owned(),
-            namespace: self.head.name.namespace.clone(),
-            name: name.to_owned(),
-        }
+        kind::strategy(scope).key(scope, name)
     }
 
     fn named_strategy(
@@ -230,13 +224,7 @@ impl Parts<'_> {
         unreadable: &[Fault],
         faults: &mut Vec<Fault>,
     ) -> Option<Manifest> {
-        let kind = kind::placement(scope);
-        let key = ObjectKey {
-            group: kind.group.to_owned(),
-            kind: kind.name.to_owned(),
-            namespace: self.head.name.namespace.clone(),
-            name: self.intent.placement.clone(),
-        };
+        let key = kind::placement(scope).key(scope, &self.intent.placement);
         let (found, file) =
             self.only(&key, &self.catalog.placements, "/spec/placementName", unreadable, faults)?;
         match serde_json::from_value::<PlacementSpec>(found.object["spec"].clone()) {

@@ -65,6 +65,13 @@ pub(super) enum Halt {
 
 pub(super) type Flow<T> = Result<T, Halt>;
 
+/// What is so, whether the pass went through or was halted.
+fn settled(flow: Flow<Finding>) -> Finding {
+    match flow {
+        Ok(finding) | Err(Halt::At(finding)) => finding,
+    }
+}
+
 pub(super) fn halt<T>(finding: Finding) -> Flow<T> {
     Err(Halt::At(finding))
 }
@@ -121,18 +128,11 @@ impl Desk<'_> {
             let goal = self.goal(tip, wanted)?;
             self.resume(&goal)?;
             let wake = self.guard(&goal)?;
-            let flow = self.bring(tip, &goal);
-            let sooner = |finding: Finding| Finding {
-                wake: finding.wake.into_iter().chain(wake).min(),
-                ..finding
-            };
-            self.tell_pin(&goal, flow)
-                .map(sooner)
-                .map_err(|Halt::At(finding)| Halt::At(sooner(finding)))
+            let finding = settled(self.bring(tip, &goal));
+            let finding = self.tell_pin(&goal, finding);
+            Ok(Finding { wake: finding.wake.into_iter().chain(wake).min(), ..finding })
         });
-        match flow {
-            Ok(finding) | Err(Halt::At(finding)) => finding,
-        }
+        settled(flow)
     }
 
     fn bring(&mut self, tip: &Tip, goal: &Goal<'_>) -> Flow<Finding> {

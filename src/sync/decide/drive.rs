@@ -19,11 +19,10 @@ use crate::{
         ledger::{FAILURE, STOPPED_BY, annotation},
         prove,
     },
-    render::{Start, Wanted, WhenSuperseded, object::STOPPED_FAILURE},
+    render::{Start, Wanted, object::STOPPED_FAILURE},
     rollout::Phase,
     sync::{
-        Order,
-        release::{self, Before},
+        Order, release,
         status::{self, Finding, State},
     },
 };
@@ -51,14 +50,8 @@ impl Desk<'_> {
         if release::state(&run) == STATE_INITIALIZE && !release::is_over(&run) {
             self.clear(goal, run.metadata.name.as_deref())?;
             self.start(wanted, content, &run)?;
-        } else if let Before::Orders(orders) = release::supersede(
-            self.seen,
-            run.metadata.name.as_deref(),
-            // It has taken over already.
-            WhenSuperseded::Stop,
-            self.now,
-        ) {
-            self.orders.extend(orders);
+        } else {
+            self.end_others(run.metadata.name.as_deref().unwrap_or_default());
         }
         let text = status::describe(&newest.run, &revision, &index, &progress);
         if let Some(why) = stopped_for(&run) {

@@ -60,20 +60,17 @@ impl Desk<'_> {
         };
         let name = run.metadata.name.clone().unwrap_or_default();
         let message = format!("the failure policy stops run {name}: {why}");
-        let mut order = Order::stop(name, STOPPED_FAILURE);
+        let mut notes = vec![(FAILURE, why)];
         // Other content is wanted by now: that is the way on.
         let digest = goal.wanted.digest.as_str();
         let wanted = annotation(&run, meta::CONTENT_DIGEST) == Some(digest);
-        if let Order::SetRunState { annotations, .. } = &mut order {
-            annotations.insert(FAILURE, Some(why));
-            if intent.on_failure == OnFailure::Rollback
-                && wanted
-                && let Some(good) = way_back(&self.status.history, digest)
-            {
-                annotations.insert(ROLLED_BACK_TO, Some(good.commit.clone()));
-            }
+        if intent.on_failure == OnFailure::Rollback
+            && wanted
+            && let Some(good) = way_back(&self.status.history, digest)
+        {
+            notes.push((ROLLED_BACK_TO, good.commit.clone()));
         }
-        self.orders.push(order);
+        self.orders.push(Order::stop_noting(name, STOPPED_FAILURE, notes));
         halt(Finding::waits(reason::FAILURE_POLICY, message))
     }
 }

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::desk::{Desk, Flow, Halt, halt};
+use super::desk::{Desk, Flow, halt};
 use crate::{
     api::{
         condition::{self, Claim, Truth},
         rollout::{PINNED, Pinned, reason},
     },
-    model::CommitId,
+    model::{CommitId, commit::short},
     render::{Start, Wanted, WhenSuperseded},
     sync::{
         Tip,
@@ -86,12 +86,11 @@ impl Desk<'_> {
     }
 
     /// Says of whatever is done on the way back why it is done, and what a person can do.
-    pub(super) fn tell_pin(&self, goal: &Goal<'_>, flow: Flow<Finding>) -> Flow<Finding> {
-        let Some(pinned) = self.status.pinned.as_ref().filter(|_| goal.is_back) else {
-            return flow;
-        };
-        let told = |finding: Finding| told(pinned, finding);
-        flow.map(told).map_err(|Halt::At(finding)| Halt::At(told(finding)))
+    pub(super) fn tell_pin(&self, goal: &Goal<'_>, finding: Finding) -> Finding {
+        match self.status.pinned.as_ref().filter(|_| goal.is_back) {
+            Some(pinned) => told(pinned, finding),
+            None => finding,
+        }
     }
 
     /// Shows the pin as a condition; without a pin there is none.
@@ -138,10 +137,6 @@ fn back(wanted: &Wanted, earlier: &Wanted) -> Wanted {
     back.intent.start = Start::Automatic;
     back.intent.when_superseded = WhenSuperseded::Stop;
     back
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..8).unwrap_or(commit)
 }
 
 #[cfg(test)]

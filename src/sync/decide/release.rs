@@ -9,7 +9,10 @@ use crate::{
     api::{rollout::reason, run::RunSpec},
     model::SnapshotIndex,
     release::{Content, ledger::attempts, name::run_name},
-    render::object::{self, RunFor},
+    render::{
+        WhenSuperseded,
+        object::{self, RunFor},
+    },
     sync::{
         Order,
         release::{self, Before, Newest},
@@ -97,6 +100,14 @@ impl Desk<'_> {
                 reason::QUEUED,
                 format!("commit {} waits until run {run} is over", goal.commit.short()),
             )),
+        }
+    }
+
+    /// Orders the end of our runs beside one that has taken over already, and waits for none.
+    pub(super) fn end_others(&mut self, run: &str) {
+        let others = release::supersede(self.seen, Some(run), WhenSuperseded::Stop, self.now);
+        if let Before::Orders(orders) = others {
+            self.orders.extend(orders);
         }
     }
 

@@ -12,11 +12,7 @@ use crate::{
     },
     release::ledger::{STOPPED_BY, STOPPED_SUPERSEDED, annotation},
     render::{WhenSuperseded, object::STOPPED_SUSPEND},
-    sync::{
-        Order,
-        release::{self, Before},
-        status::Finding,
-    },
+    sync::{Order, release, status::Finding},
 };
 
 impl Desk<'_> {
@@ -66,10 +62,7 @@ impl Desk<'_> {
             return Ok(());
         }
         let name = run.metadata.name.clone().unwrap_or_default();
-        let others = release::supersede(self.seen, Some(&name), WhenSuperseded::Stop, self.now);
-        if let Before::Orders(orders) = others {
-            self.orders.extend(orders);
-        }
+        self.end_others(&name);
         self.orders.push(Order::go(name));
         halt(Finding::waits(reason::ROLLING_OUT, "the run is resumed"))
     }

@@ -2,10 +2,7 @@
 //!
 //! `CONFORMANCE_SEQUENCES` in the environment is how many there are of each kind, `CONFORMANCE_SEED` where they begin.
 
-use std::{
-    cell::Cell,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::join;
 use proptest::{
@@ -535,24 +532,15 @@ fn search(kind: &Kind, servers: &(Target, Target), runtime: &Handle) -> Option<S
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(config, random);
-    let told = Cell::new(None);
     let found =
         runner.run(&sequence(kind), |lines| match differs(&lines, kind, servers, runtime) {
             None => Ok(()),
-            Some(report) => {
-                told.set(Some(report));
-                Err(TestCaseError::fail("differs"))
-            }
+            Some(report) => Err(TestCaseError::fail(report)),
         });
     match found {
         Ok(()) => None,
-        Err(TestError::Fail(_, lines)) => {
-            let report = differs(&lines, kind, servers, runtime).or(told.take());
-            Some(format!(
-                "{}\n  whole sequence:\n    {}\n",
-                report.unwrap_or_default(),
-                lines.join("\n    ")
-            ))
+        Err(TestError::Fail(report, lines)) => {
+            Some(format!("{report}\n  whole sequence:\n    {}\n", lines.join("\n    ")))
         }
         Err(TestError::Abort(why)) => panic!("{why}"),
     }
