@@ -33,6 +33,11 @@ async fn until_status(stage: &Stage, what: &str, wanted: impl Fn(&Value) -> bool
     stage.until(&rollout(), what, |object| wanted(&object["status"])).await["status"].clone()
 }
 
+/// The wait before the gate has the same reason, and other words.
+fn asks_for_approval(status: &Value) -> bool {
+    waits_for_approval(status) && message(status).contains("waits for approval `")
+}
+
 async fn until_everywhere(stage: &Stage, value: &str) {
     let map = key("", "ConfigMap", TEAM, "test-cm");
     hub::until_values(&stage.members, &map, &[Some(value); 3]).await;
@@ -42,7 +47,7 @@ async fn until_everywhere(stage: &Stage, value: &str) {
 async fn release(stage: &Stage, name: &str) -> Value {
     let commit = stage.repository.head();
     until_status(stage, "at the gate", |status| {
-        waits_for_approval(status) && status["commit"] == commit.as_str()
+        asks_for_approval(status) && status["commit"] == commit.as_str()
     })
     .await;
     let approval = Stage::approval(&commit, "canary", &format!("{TEAM}/web"));
@@ -105,7 +110,7 @@ async fn a_team_pushes_approves_and_reverts_within_its_namespace() {
 async fn an_approval_without_the_namespace_is_another_rollouts() {
     let stage = example().await;
     let commit = stage.repository.head();
-    until_status(&stage, "at the gate", waits_for_approval).await;
+    until_status(&stage, "at the gate", asks_for_approval).await;
     for name in ["web", "other/web"] {
         let approval = Stage::approval(&commit, "canary", name);
         stage.repository.write(&format!("approvals/{}.yaml", name.replace('/', "-")), &approval);
@@ -123,7 +128,7 @@ async fn an_approval_without_the_namespace_is_another_rollouts() {
 async fn a_hand_edit_in_the_namespace_is_put_back() {
     let stage = example().await;
     let map = key("", "ConfigMap", TEAM, "test-cm");
-    until_status(&stage, "at the gate", waits_for_approval).await;
+    until_status(&stage, "at the gate", asks_for_approval).await;
     stage.patch(&map, json!({"data": {"key": "by hand"}})).await;
     stage.until(&map, "as Git says", |map| map["data"]["key"] == "value1").await;
     let strategy = of_team("StagedUpdateStrategy", "example-strategy");
@@ -139,7 +144,7 @@ async fn a_hand_edit_in_the_namespace_is_put_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn content_beyond_the_namespace_is_refused() {
     let stage = example().await;
-    until_status(&stage, "at the gate", waits_for_approval).await;
+    until_status(&stage, "at the gate", asks_for_approval).await;
     for (file, text, said) in [
         (
             "namespace.yaml",
