@@ -207,6 +207,9 @@ pub struct ApprovalRecord {
     pub commit: String,
     /// Its file.
     pub path: String,
+    /// The Rollout that it names, as written: `name` or `namespace/name`. Empty when it names none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rollout: String,
     /// The commit that it approves.
     pub target: String,
     /// Stage.

@@ -14,6 +14,7 @@ use super::{
     source::Source,
 };
 use crate::{
+    api::rollout::ApprovalRecord,
     git::{GitError, Poll, Relation, Remote, watch::Watch},
     manifest::Limits,
     model::{CommitId, Hint as _, ObjectName},
@@ -191,7 +192,7 @@ impl Followed {
         self: &Arc<Self>,
         accepted: Option<(CommitId, Option<CommitId>)>,
         tip: &CommitId,
-        concerns: impl Fn(&str, &str) -> bool,
+        concerns: impl Fn(&ApprovalRecord) -> bool,
         now: jiff::Timestamp,
     ) -> Result<News, String> {
         let Some((accepted, policy)) = accepted else {
@@ -226,11 +227,7 @@ impl Followed {
             Range::None => News::None,
             Range::Rewritten(why) => News::Rewritten(why),
             Range::Commits { found, policy_commit } => News::Commits {
-                approvals: found
-                    .into_iter()
-                    .filter(|addressed| concerns(&addressed.rollout, &addressed.record.target))
-                    .map(|addressed| addressed.record)
-                    .collect(),
+                approvals: found.into_iter().filter(concerns).collect(),
                 policy_commit,
             },
         })

@@ -6,15 +6,12 @@ use jiff::Timestamp;
 
 use super::source::{FirstPolicy, Source};
 use crate::{
+    api::rollout::ApprovalRecord,
     git::{self, GitError, Relation},
     manifest::{Limits, decode},
     model::CommitId,
     render::repository::{Purpose, is_read},
-    sync::{
-        CommitNews, Policy,
-        news::{Addressed, LOCKED_OUT},
-        read_news,
-    },
+    sync::{CommitNews, Policy, news::LOCKED_OUT, read_news},
     trust::{AllowedSigners, trailer::is_approval},
 };
 
@@ -27,7 +24,7 @@ pub(super) enum Range {
     /// Nothing new.
     None,
     /// New commits.
-    Commits { found: Vec<Addressed>, policy_commit: Option<CommitId> },
+    Commits { found: Vec<ApprovalRecord>, policy_commit: Option<CommitId> },
     /// History was rewritten.
     Rewritten(String),
 }

@@ -14,11 +14,14 @@ use super::{
     Options, apply::Brought, checkout::Checkout, follow::Followed, marks::Marks, world::World,
 };
 use crate::{
-    api::{Rollout, kind, meta, rollout::RolloutStatus},
+    api::{
+        Rollout, kind, meta,
+        rollout::{ApprovalRecord, RolloutStatus},
+    },
     engine::{Again, EngineError, Key},
     hub::Hub,
     model::{CommitId, ObjectName, Scope},
-    sync::{ApplyOutcome, Git, Order, Seen, Tip, decide},
+    sync::{ApplyOutcome, Git, Order, Seen, Tip, decide, news},
 };
 
 /// What all reconciliations share.
@@ -250,14 +253,10 @@ impl Daemon {
             Some((source.commit.parse::<CommitId>().ok()?, policy))
         });
         let key = name.to_string();
-        let known: BTreeSet<String> =
-            checkout.survey.places.keys().map(ToString::to_string).collect();
-        let current = status.and_then(|status| status.commit.clone());
-        let concerns = |rollout: &str, target: &str| {
-            rollout == key
-                || rollout.is_empty()
-                || (!known.contains(rollout) && current.as_deref() == Some(target))
-        };
+        let known =
+            |rollout: &str| checkout.survey.places.keys().any(|known| known.to_string() == rollout);
+        let current = status.and_then(|status| status.commit.as_deref());
+        let concerns = |record: &ApprovalRecord| news::concerns(record, &key, known, current);
         let news = match source.news(accepted, &checkout.tip, concerns, now).await {
             Ok(news) => news,
             Err(why) => return unread(why),

@@ -1,5 +1,7 @@
 //! Signed approvals: from a record in the status to a patch of the request.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -18,7 +20,6 @@ use crate::{
     },
     model::{CommitId, Digest},
     release::ledger::annotation,
-    sync::Seen,
     trust::{Approval, Decision, Gate, Signer, Task, Verdict, judge},
 };
 
@@ -30,7 +31,7 @@ pub const RECORDS_MAX: usize = 50;
 /// Goes through the records and returns the requests to approve. `current` is the run that rolls out now; `next` the
 /// commit that will be rolled out, if its run does not exist yet.
 pub fn review(
-    seen: &Seen,
+    requests: &BTreeMap<String, Arc<ApprovalRequest>>,
     records: &mut [ApprovalRecord],
     current: Option<&Run>,
     next: Option<&CommitId>,
@@ -80,7 +81,7 @@ pub fn review(
                         no.by.as_deref().unwrap_or("somebody")
                     ));
                 } else {
-                    orders.extend(apply(seen, run, &approval, &by, record, now));
+                    orders.extend(apply(requests, run, &approval, &by, record, now));
                 }
             }
         }
@@ -96,7 +97,7 @@ fn refuse(record: &mut ApprovalRecord, reason: &str, message: String) {
 
 fn rejection<'a>(records: &'a [ApprovalRecord], of: &ApprovalRecord) -> Option<&'a ApprovalRecord> {
     let gate = |record: &ApprovalRecord| {
-        (record.target.clone(), record.stage.clone(), record.task.clone())
+        [&record.rollout, &record.target, &record.stage, &record.task].map(String::clone)
     };
     let valid = |record: &&ApprovalRecord| {
         record.state == APPROVAL_REJECTED
@@ -113,7 +114,7 @@ fn parts(record: &ApprovalRecord) -> Result<(Approval, Signer), String> {
         other => return Err(format!("`{other}` is no task")),
     };
     let approval = Approval {
-        rollout: String::new(),
+        rollout: record.rollout.clone(),
         commit: record.target.parse().map_err(|error| format!("{error}"))?,
         stage: record.stage.clone(),
         task,
@@ -131,7 +132,7 @@ fn parts(record: &ApprovalRecord) -> Result<(Approval, Signer), String> {
     Ok((approval, Signer { principal, fingerprint: String::new() }))
 }
 
-/// Returns what an approval for this run must say. Records were addressed to their Rollout when they were read.
+/// Returns what an approval for this run must say.
 fn gate(run: &Run) -> Option<Gate> {
     let stages = run.status.as_ref()?.stages_status.iter().flatten().map(|stage| {
         let asks = |tasks: &Option<Vec<TaskStatus>>| {
@@ -147,7 +148,7 @@ fn gate(run: &Run) -> Option<Gate> {
         (stage.stage_name.clone(), tasks)
     });
     Some(Gate {
-        rollout: String::new(),
+        rollout: annotation(run, meta::ROLLOUT)?.to_owned(),
         commit: annotation(run, meta::COMMIT)?.parse().ok()?,
         run: run.metadata.name.clone()?,
         stages: stages.collect(),
@@ -178,7 +179,7 @@ pub fn plan(run: &Run) -> Option<Digest> {
 
 /// Writes the approval to its request, once there is one; notes that it is there, once it is.
 fn apply(
-    seen: &Seen,
+    requests: &BTreeMap<String, Arc<ApprovalRequest>>,
     run: &Run,
     approval: &Approval,
     by: &Signer,
@@ -193,7 +194,7 @@ fn apply(
     };
     let task = tasks.iter().flatten().find(|task| task.kind == TASK_APPROVAL)?;
     let name = task.approval_request_name.as_deref()?;
-    let Some(request) = seen.requests.get(name) else {
+    let Some(request) = requests.get(name) else {
         record.message = Some(format!("waits for the run to ask for it ({name})"));
         return None;
     };
@@ -227,22 +228,137 @@ fn approved(
     condition::find(conditions, APPROVED).filter(|_| fresh)
 }
 
-/// Adds new records, and forgets the oldest that are decided when there are too many.
+/// Adds new records. When there are too many, the oldest of the least worth is forgotten.
 pub fn remember(records: &mut Vec<ApprovalRecord>, new: &[ApprovalRecord]) {
     for record in new {
-        let known = records.iter().any(|held| {
-            held.commit == record.commit
-                && held.path == record.path
-                && held.stage == record.stage
-                && held.task == record.task
-                && held.target == record.target
-        });
-        if !known {
+        if !records.iter().any(|held| said(held) == said(record)) {
             records.push(record.clone());
         }
     }
     while records.len() > RECORDS_MAX {
-        let decided = records.iter().position(|record| record.state != APPROVAL_PENDING);
-        records.remove(decided.unwrap_or_default());
+        let least = (0..records.len()).min_by_key(|at| worth(&records[*at]));
+        records.remove(least.unwrap_or_default());
+    }
+}
+
+/// What makes a record the same as another: where it was said, and all that was said.
+fn said(record: &ApprovalRecord) -> [&str; 7] {
+    let ApprovalRecord { commit, path, rollout, target, stage, task, decision, .. } = record;
+    [commit, path, rollout, target, stage, task, decision].map(String::as_str)
+}
+
+/// Anybody who may push can bring refused ones, as many as they like: that must not lift a veto or lose an approval.
+fn worth(record: &ApprovalRecord) -> u8 {
+    match record.state.as_str() {
+        APPROVAL_REFUSED => 0,
+        APPROVAL_APPLIED => 1,
+        APPROVAL_REJECTED => 2,
+        _ => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::news::concerns;
+
+    const TARGET: &str = "3f2a91c0d5e6f708192a3b4c5d6e7f8091a2b3c4";
+
+    fn record(rollout: &str, decision: &str) -> ApprovalRecord {
+        ApprovalRecord {
+            commit: "9fc26d1ba1529b01053ab13c9a10a066d28aacbd".into(),
+            path: format!("approvals/{rollout}.yaml"),
+            rollout: rollout.into(),
+            target: TARGET.into(),
+            stage: "canary".into(),
+            task: "BeforeStage".into(),
+            decision: decision.into(),
+            by: Some("alice".into()),
+            state: APPROVAL_PENDING.into(),
+            ..ApprovalRecord::default()
+        }
+    }
+
+    /// A run of Rollout `team/web` that waits before canary, and its request.
+    fn at_the_gate() -> (Run, BTreeMap<String, Arc<ApprovalRequest>>) {
+        let initialized = json!({"type": INITIALIZED, "status": "True", "reason": "r", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let task = json!({"type": "Approval", "approvalRequestName": "r-before-canary"});
+        let run = json!({"apiVersion": "placement.kubernetes-fleet.io/v1beta1", "kind": "StagedUpdateRun",
+            "metadata": {"name": "r", "annotations": {meta::ROLLOUT: "team/web", meta::COMMIT: TARGET}},
+            "spec": {"placementName": "web", "stagedRolloutStrategyName": "slow"},
+            "status": {"conditions": [initialized], "stagesStatus": [{"stageName": "canary", "clusters": [],
+                "beforeStageTaskStatus": [task]}]}});
+        let request = json!({"apiVersion": "placement.kubernetes-fleet.io/v1beta1", "kind": "ApprovalRequest",
+            "metadata": {"name": "r-before-canary", "generation": 1},
+            "spec": {"parentStageRollout": "r", "targetStage": "canary"}});
+        let request = Arc::new(serde_json::from_value(request).unwrap());
+        let requests = BTreeMap::from([("r-before-canary".to_owned(), request)]);
+        (serde_json::from_value(run).unwrap(), requests)
+    }
+
+    #[test]
+    fn only_what_names_the_rollout_in_full_opens_its_gate() {
+        let (run, requests) = at_the_gate();
+        for (rollout, shown, opens) in [
+            ("team/web", true, true),
+            ("web", true, false),
+            ("other/web", true, false),
+            ("team/api", false, false),
+            ("", true, false),
+        ] {
+            let mut records = [record(rollout, "Approve")];
+            let known = |name: &str| ["team/web", "team/api"].contains(&name);
+            assert_eq!(concerns(&records[0], "team/web", known, Some(TARGET)), shown, "{rollout}");
+            let now = "2026-01-01T00:00:00Z".parse().unwrap();
+            let orders = review(&requests, &mut records, Some(&run), None, now);
+            assert_eq!(orders.len(), usize::from(opens), "{rollout}: {orders:?}");
+            if !opens {
+                assert_eq!(records[0].state, APPROVAL_REFUSED, "{rollout}");
+                assert_eq!(records[0].reason.as_deref(), Some("ApprovalOtherRollout"));
+            }
+        }
+        let slip = record("web", "Approve");
+        assert!(!concerns(&slip, "team/web", |_| false, Some("another commit")));
+    }
+
+    #[test]
+    fn a_veto_binds_its_own_rollout_only() {
+        let (run, requests) = at_the_gate();
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        for (rollout, orders) in [("team/web", 0), ("web", 1)] {
+            let mut records = [record(rollout, "Reject"), record("team/web", "Approve")];
+            let found = review(&requests, &mut records, Some(&run), None, now);
+            assert_eq!(found.len(), orders, "{rollout}: {records:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_forgotten_before_a_veto_and_what_waits() {
+        let mut records = vec![record("web", "Reject"), record("web", "Approve")];
+        records[0].state = APPROVAL_REJECTED.into();
+        let refused = |at: usize| ApprovalRecord {
+            path: format!("approvals/{at}.yaml"),
+            state: APPROVAL_REFUSED.into(),
+            ..record("web", "Approve")
+        };
+        let many: Vec<_> = (0..2 * RECORDS_MAX).map(refused).collect();
+        remember(&mut records, &many);
+        assert_eq!(records.len(), RECORDS_MAX);
+        assert_eq!(records[0].state, APPROVAL_REJECTED);
+        assert_eq!(records[1].state, APPROVAL_PENDING);
+        assert_eq!(records.last(), many.last());
+    }
+
+    #[test]
+    fn one_file_may_approve_for_two_rollouts_and_is_remembered_once() {
+        let both = ["web", "api"].map(|rollout| ApprovalRecord {
+            path: "approvals/both.yaml".into(),
+            ..record(rollout, "Approve")
+        });
+        let mut records = Vec::new();
+        remember(&mut records, &both);
+        remember(&mut records, &both);
+        assert_eq!(records, both);
     }
 }

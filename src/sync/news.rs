@@ -47,13 +47,17 @@ pub const POLICY_REFUSED: &str = "PolicyRefused";
 /// Why a first policy cannot come by a commit, and what helps.
 pub const LOCKED_OUT: &str = "nobody may approve or change the policy, for the one in force names nobody (start `tidegate run` with --allowed-signers, or let `tidegate local` look anew: kubectl delete rollout NAME)";
 
-/// An approval, and the Rollout that it names.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Addressed {
-    /// As written: `name` or `namespace/name`. Empty when it concerns every Rollout.
-    pub rollout: String,
-    /// The record.
-    pub record: ApprovalRecord,
+/// Returns whether the Rollout `name`, which rolls out `current`, shows this record: it is addressed to it, or to none that is
+/// `known` and thus a slip that somebody has to see. Shown does not mean that it counts.
+pub fn concerns(
+    record: &ApprovalRecord,
+    name: &str,
+    known: impl Fn(&str) -> bool,
+    current: Option<&str>,
+) -> bool {
+    record.rollout == name
+        || record.rollout.is_empty()
+        || (!known(&record.rollout) && current == Some(record.target.as_str()))
 }
 
 /// Judges the signatures of new commits, oldest first.
@@ -64,7 +68,7 @@ pub fn read_news(
     commits: &[CommitNews],
     mut policy: Policy,
     now: Timestamp,
-) -> (Vec<Addressed>, Policy) {
+) -> (Vec<ApprovalRecord>, Policy) {
     let mut found = Vec::new();
     for commit in commits {
         let verify = || match &policy.signers {
@@ -97,19 +101,16 @@ pub fn read_news(
             Ok(signers) => {
                 policy = Policy { commit: Some(commit.id.clone()), signers: Some(signers) };
             }
-            Err(why) => found.push(Addressed {
-                rollout: String::new(),
-                record: ApprovalRecord {
-                    commit: commit.id.to_string(),
-                    path: ALLOWED_SIGNERS_PATH.to_owned(),
-                    state: APPROVAL_REFUSED.to_owned(),
-                    reason: Some(POLICY_REFUSED.to_owned()),
-                    message: Some(format!(
-                        "the policy of commit {} does not count, and what was in force before stays so: {why}",
-                        commit.id.short()
-                    )),
-                    ..ApprovalRecord::default()
-                },
+            Err(why) => found.push(ApprovalRecord {
+                commit: commit.id.to_string(),
+                path: ALLOWED_SIGNERS_PATH.to_owned(),
+                state: APPROVAL_REFUSED.to_owned(),
+                reason: Some(POLICY_REFUSED.to_owned()),
+                message: Some(format!(
+                    "the policy of commit {} does not count, and what was in force before stays so: {why}",
+                    commit.id.short()
+                )),
+                ..ApprovalRecord::default()
             }),
         }
     }
@@ -156,11 +157,12 @@ fn record(
     path: &str,
     said: Said,
     signer: Result<ssh::Signer, Refusal>,
-) -> Addressed {
+) -> ApprovalRecord {
     let [rollout, target, stage, task, decision] = said.words;
     let mut record = ApprovalRecord {
         commit: commit.id.to_string(),
         path: path.to_owned(),
+        rollout,
         target,
         stage,
         task,
@@ -189,7 +191,7 @@ fn record(
             }
         }
     }
-    Addressed { rollout, record }
+    record
 }
 
 fn fill(record: &mut ApprovalRecord, approval: &Approval) {
@@ -257,9 +259,9 @@ mod tests {
         let nobody = Policy { commit: None, signers: Some(AllowedSigners::default()) };
         let (found, _) = read_news(&[news], nobody, Timestamp::UNIX_EPOCH);
         assert_eq!(found[0].rollout, "web");
-        assert_eq!(found[0].record.path, "trailer Tidegate-Approve");
-        assert_eq!(found[0].record.decision, "Approve");
-        assert_eq!(found[0].record.reason.as_deref(), Some("ApprovalUnsigned"));
+        assert_eq!(found[0].path, "trailer Tidegate-Approve");
+        assert_eq!(found[0].decision, "Approve");
+        assert_eq!(found[0].reason.as_deref(), Some("ApprovalUnsigned"));
     }
 
     fn approval() -> (String, Value) {
@@ -279,9 +281,9 @@ mod tests {
             let (found, _) =
                 read_news(&[commit(vec![approval()], None)], policy, Timestamp::UNIX_EPOCH);
             assert_eq!(found[0].rollout, "web");
-            assert_eq!(found[0].record.state, APPROVAL_REFUSED);
-            assert_eq!(found[0].record.reason.as_deref(), Some(want));
-            assert_eq!(found[0].record.by, None);
+            assert_eq!(found[0].state, APPROVAL_REFUSED);
+            assert_eq!(found[0].reason.as_deref(), Some(want));
+            assert_eq!(found[0].by, None);
         }
     }
 
@@ -292,9 +294,9 @@ mod tests {
             let news = commit(Vec::new(), Some(Some("# nobody\n".into())));
             let (found, after) = read_news(&[news], before.clone(), Timestamp::UNIX_EPOCH);
             assert_eq!(after, before);
-            assert_eq!(found[0].record.reason.as_deref(), Some(POLICY_REFUSED));
+            assert_eq!(found[0].reason.as_deref(), Some(POLICY_REFUSED));
             assert_eq!(found[0].rollout, "");
-            let message = found[0].record.message.clone().unwrap_or_default();
+            let message = found[0].message.clone().unwrap_or_default();
             assert!(message.contains(why), "{message}");
         }
     }

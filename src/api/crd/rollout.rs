@@ -163,6 +163,12 @@ fn approvals() -> Schema {
         object([
             ("commit", text().about("The commit that brought it.")),
             ("path", text().about("Its file.")),
+            (
+                "rollout",
+                text().about(
+                    "The Rollout that it names, as written; empty for a change of the policy.",
+                ),
+            ),
             ("target", text().about("The commit that it approves.")),
             ("stage", text().about("The stage.")),
             ("task", text().about("BeforeStage or AfterStage.")),

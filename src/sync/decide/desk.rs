@@ -107,7 +107,8 @@ impl Desk<'_> {
         let running = current.as_deref().filter(|run| !release::is_over(run));
         let suspended = self.spec().suspend == Some(true);
         if !suspended {
-            let orders = approval::review(self.seen, &mut records, running, next, self.now);
+            let orders =
+                approval::review(&self.seen.requests, &mut records, running, next, self.now);
             self.orders.extend(orders);
         }
         self.status.approvals = records;

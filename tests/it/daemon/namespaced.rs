@@ -115,13 +115,19 @@ async fn an_approval_without_the_namespace_is_another_rollouts() {
         let approval = Stage::approval(&commit, "canary", name);
         stage.repository.write(&format!("approvals/{}.yaml", name.replace('/', "-")), &approval);
     }
-    let approval = stage.repository.commit_signed("approve");
-    let status = until_status(&stage, "past the approval", |status| {
-        status["source"]["commit"] == approval.as_str()
+    stage.repository.commit_signed("approve");
+    let status = until_status(&stage, "both judged", |status| {
+        let records: Vec<_> = status["approvals"].as_array().into_iter().flatten().collect();
+        records.len() == 2 && records.iter().all(|record| record["state"] != "Pending")
     })
     .await;
-    assert!(waits_for_approval(&status), "{status}");
-    assert_ne!(status["approvals"][0]["state"], "Applied", "{status}");
+    for record in status["approvals"].as_array().unwrap() {
+        assert_eq!(record["reason"], "ApprovalOtherRollout", "{status}");
+    }
+    assert!(asks_for_approval(&status), "{status}");
+    let request = format!("{}-before-canary", status["run"].as_str().unwrap());
+    let request = stage.get(&of_team("ApprovalRequest", &request)).await.unwrap();
+    assert!(!is(&request["status"], "Approved", "True"), "{request}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
