@@ -84,6 +84,19 @@ impl Answer {
         self
     }
 
+    /// With JSON that people can read.
+    pub(super) fn indented(mut self) -> Answer {
+        if let Some(json) =
+            self.body.as_whole().filter(|_| self.content_type.starts_with("application/json"))
+            && let Ok(value) = serde_json::from_slice::<Value>(json)
+            && let Ok(mut text) = serde_json::to_vec_pretty(&value)
+        {
+            text.push(b'\n');
+            self.body = Body::whole(text);
+        }
+        self
+    }
+
     /// With warnings for the person behind the client.
     pub(super) fn warn(mut self, warnings: impl IntoIterator<Item = String>) -> Answer {
         self.warnings.extend(warnings);

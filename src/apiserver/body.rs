@@ -33,6 +33,14 @@ impl Body {
 }
 
 impl Body {
+    /// The document; nothing of a stream.
+    pub(super) fn as_whole(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Content::Whole(bytes) => bytes.as_ref(),
+            Content::Stream(_) => None,
+        }
+    }
+
     /// Ends a stream when `stop` says so.
     pub(super) fn until(self, stop: CancellationToken) -> Body {
         match self.0 {

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{
     accept::Accept,
     answer::Answer,
-    builtin::{discovery, openapi},
+    builtin::{discovery, openapi, openapi_v2},
     failure::Failure,
+    query::Query,
     registry::Served,
     route::Route,
     server::{Server, header_text},
@@ -29,10 +30,9 @@ pub(super) fn answer(server: &Server, route: &Route<'_>, parts: &Parts) -> Answe
         }
         Route::OpenApiIndex => open_api_index(&served),
         Route::OpenApi(path) => open_api(&served, path),
-        // Clients ask for version 2 in protobuf only, and go on without it.
-        Route::OpenApiV2 => Failure::not_acceptable().into(),
+        Route::OpenApiV2 => open_api_v2(&served, accepts),
         Route::Version2 => plain(Some(version()), accepts),
-        Route::Health => Answer::text(StatusCode::OK, "ok"),
+        Route::Health { endpoint, check } => health(endpoint, *check, parts),
         Route::Root => plain(Some(root(&served)), accepts),
         Route::Resource(_) => Answer::no_page(),
     }
@@ -99,16 +99,33 @@ fn open_api(served: &Served, path: &str) -> Answer {
     Answer::json(StatusCode::OK, document)
 }
 
+/// JSON for those who take it; clients of Kubernetes ask for protobuf, under the older name or the newer one.
+fn open_api_v2(served: &Served, accepts: &str) -> Answer {
+    let types: Vec<&str> =
+        accepts.split(',').filter_map(|offer| offer.split(';').next()).map(str::trim).collect();
+    let takes = |known: &[&str]| types.iter().any(|offer| known.contains(offer));
+    let document = || openapi_v2::document(&served.definitions);
+    if takes(&[OPEN_API_V2, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"]) {
+        return Answer::json(StatusCode::OK, openapi_v2::encode(&document())).of_type(OPEN_API_V2);
+    }
+    if accepts.trim().is_empty() || takes(&["application/json", "application/*", "*/*"]) {
+        return Answer::json(StatusCode::OK, text(&document()));
+    }
+    Failure::not_acceptable().into()
+}
+
+/// The content type of OpenAPI v2 in protobuf.
+const OPEN_API_V2: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 fn text(document: &Value) -> Bytes {
     serde_json::to_vec(document).unwrap_or_default().into()
 }
 
-/// The Kubernetes version whose behavior clients may expect.
 fn version() -> Value {
     json!({
         "major": "1",
-        "minor": "34",
-        "gitVersion": concat!("v1.34.0+tidegate-", env!("CARGO_PKG_VERSION")),
+        "minor": "36",
+        "gitVersion": format!("{}+tidegate-{}", openapi::VERSION, env!("CARGO_PKG_VERSION")),
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
@@ -116,6 +133,22 @@ fn version() -> Value {
         "compiler": "rustc",
         "platform": concat!("linux/", "amd64"),
     })
+}
+
+/// What is looked at. That the store was read is a condition of answering at all.
+const CHECKS: &[&str] = &["ping", "store"];
+
+/// `/healthz`, `/livez` and `/readyz`: every check or one, in a word or, with `?verbose`, in a line each.
+fn health(endpoint: &str, check: Option<&str>, parts: &Parts) -> Answer {
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    match check {
+        Some(check) if !CHECKS.contains(&check) => Answer::no_page(),
+        None if query.has("verbose") => {
+            let lines: String = CHECKS.iter().map(|check| format!("[+]{check} ok\n")).collect();
+            Answer::text(StatusCode::OK, format!("{lines}{endpoint} check passed\n"))
+        }
+        _ => Answer::text(StatusCode::OK, "ok"),
+    }
 }
 
 fn root(served: &Served) -> Value {

@@ -22,6 +22,19 @@ impl Query {
         found.filter(|value| !value.is_empty())
     }
 
+    /// Whether the parameter is there, whatever its value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| n == name)
+    }
+
+    /// Whether JSON is to be indented: on demand, and for people who use a browser or curl, as kube-apiserver guesses.
+    pub(super) fn wants_indented(&self, user_agent: &str) -> bool {
+        match self.get("pretty") {
+            Some(said) => matches!(said, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+            None => ["curl", "Wget", "Mozilla/5.0"].iter().any(|who| user_agent.starts_with(who)),
+        }
+    }
+
     /// All values of a parameter.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())

@@ -28,7 +28,12 @@ pub(super) enum Route<'p> {
     /// `/version`.
     Version2,
     /// `/healthz`, `/livez`, `/readyz` and the checks below them.
-    Health,
+    Health {
+        /// Which of them.
+        endpoint: &'p str,
+        /// One check; all of them when absent.
+        check: Option<&'p str>,
+    },
     /// `/`.
     Root,
 }
@@ -64,7 +69,10 @@ pub(super) fn parse(path: &str) -> Option<Route<'_>> {
         ),
         ["openapi", "v2"] => Route::OpenApiV2,
         ["version"] => Route::Version2,
-        ["healthz" | "livez" | "readyz", ..] => Route::Health,
+        [endpoint @ ("healthz" | "livez" | "readyz")] => Route::Health { endpoint, check: None },
+        [endpoint @ ("healthz" | "livez" | "readyz"), check] => {
+            Route::Health { endpoint, check: Some(check) }
+        }
         _ => return None,
     })
 }
@@ -140,7 +148,8 @@ mod tests {
     fn other_paths() {
         assert_eq!(parse("/apis/a.io/v1"), Some(Route::Version { group: "a.io", version: "v1" }));
         assert_eq!(parse("/openapi/v3/apis/a.io/v1"), Some(Route::OpenApi("apis/a.io/v1")));
-        assert_eq!(parse("/readyz/etcd"), Some(Route::Health));
+        let check = Some("etcd");
+        assert_eq!(parse("/readyz/etcd"), Some(Route::Health { endpoint: "readyz", check }));
         assert_eq!(parse("/metrics"), None);
         assert_eq!(parse("/api/v1/a/b/c/d/e"), None);
     }

@@ -154,7 +154,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let server = Arc::clone(&self.server);
-        Box::pin(async move { Ok(ApiServer::answer(server, request).await.into_response()) })
+        let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        let indented = query.wants_indented(agent.unwrap_or_default());
+        Box::pin(async move {
+            let answer = ApiServer::answer(server, request).await;
+            Ok(if indented { answer.indented() } else { answer }.into_response())
+        })
     }
 }
 

@@ -11,6 +11,7 @@ mod crd;
 mod definition;
 pub mod discovery;
 pub mod openapi;
+pub mod openapi_v2;
 pub mod protobuf;
 pub mod table;
 mod types;

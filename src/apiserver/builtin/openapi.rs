@@ -15,6 +15,9 @@ use super::{
     types::{self, TYPES},
 };
 
+/// The Kubernetes version whose behavior clients may expect.
+pub const VERSION: &str = "v1.36.0";
+
 /// The index: every group version with the address of its document. The address changes when the document does, so that
 /// clients may keep documents for ever.
 #[must_use]
@@ -78,7 +81,7 @@ pub fn document(definitions: &[ResourceDefinition], group: &str, version: &str) 
     }
     Some(json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "v1.34.0"},
+        "info": {"title": "Kubernetes", "version": VERSION},
         "paths": paths,
         "components": {"schemas": components},
     }))

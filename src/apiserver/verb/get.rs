@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{Call, Part, scale};
-use crate::apiserver::{answer::Answer, failure::Failure};
+use crate::apiserver::{answer::Answer, builtin::table, failure::Failure};
 
 pub(super) fn get(call: &Call, name: &str, part: Part) -> Result<Answer, Failure> {
     let missing = || Failure::not_found(call.definition(), name);
@@ -12,7 +12,11 @@ pub(super) fn get(call: &Call, name: &str, part: Part) -> Result<Answer, Failure
     if part == Part::Scale {
         let object = call.resource.read(&stored);
         let scale = scale::read(call.definition(), &object).ok_or_else(missing)?;
-        return call.present_value(StatusCode::OK, &scale);
+        return call.present_in(
+            &table::of_scale(call.definition().builtin),
+            StatusCode::OK,
+            &scale,
+        );
     }
     call.present(StatusCode::OK, &stored)
 }

@@ -7,7 +7,7 @@ use super::Call;
 use crate::apiserver::{
     accept::{Form, Text},
     answer::Answer,
-    builtin::table::{self, IncludeObject},
+    builtin::table::{self, Column, IncludeObject},
     failure::Failure,
     store::Stored,
 };
@@ -28,6 +28,16 @@ impl Call {
         code: StatusCode,
         object: &Value,
     ) -> Result<Answer, Failure> {
+        self.present_in(&self.definition().columns, code, object)
+    }
+
+    /// Answers with an object whose table has these columns.
+    pub(super) fn present_in(
+        &self,
+        columns: &[Column],
+        code: StatusCode,
+        object: &Value,
+    ) -> Result<Answer, Failure> {
         let text = self.accept.text;
         Ok(match self.accept.form {
             Form::Object => Answer::value(code, object, text),
@@ -38,7 +48,9 @@ impl Call {
             }
             Form::Table => {
                 let include = self.include_object()?;
-                Answer::value(code, &self.table(&[object], &Value::Null, include), text)
+                let now = self.server.now();
+                let table = table::render(columns, &[object], &Value::Null, include, now);
+                Answer::value(code, &table, text)
             }
         })
     }
@@ -60,7 +72,7 @@ impl Call {
         list_meta: &Value,
         include: IncludeObject,
     ) -> Value {
-        table::render(self.definition(), items, list_meta, include, self.server.now())
+        table::render(&self.definition().columns, items, list_meta, include, self.server.now())
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Call, Part, create::Made};
 use crate::apiserver::{
     answer::Answer,
-    builtin::ResourceDefinition,
+    builtin::{ResourceDefinition, table},
     failure::Failure,
     object,
     patch::{go_print, go_type},
@@ -108,7 +108,7 @@ pub(super) fn or_whole(
         Made::Dry(object, warnings) => (object, warnings),
     };
     let scale = read(&call.resource.definition, &object).unwrap_or_default();
-    Ok(call.present_value(code, &scale)?.warn(warnings))
+    Ok(call.present_in(&table::of_scale(call.definition().builtin), code, &scale)?.warn(warnings))
 }
 
 /// What is wrong with the numbers that the Scale of a custom kind shows.

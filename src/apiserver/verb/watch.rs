@@ -255,7 +255,7 @@ impl Watcher {
             Form::Table => {
                 let definition = &self.resource.definition;
                 let mut table =
-                    table::render(definition, &[object], &Value::Null, self.include, now);
+                    table::render(&definition.columns, &[object], &Value::Null, self.include, now);
                 if self.told_columns.swap(true, Ordering::Relaxed) {
                     table["columnDefinitions"] = Value::Null;
                 }

@@ -200,6 +200,17 @@ const STEPS: &[Step] = &[
         true,
         &["blue/4/"],
     ),
+    ("get deployment web -n shop --subresource=scale", true, &["DESIRED   AVAILABLE", "web    5"]),
+    (
+        "create -f unknown.yaml",
+        false,
+        &["no matches for kind \"Gadget\" in version \"example.com/v1\""],
+    ),
+    (
+        "explain deployment.spec.replicas --output=plaintext-openapiv2",
+        true,
+        &["FIELD:    replicas <integer>"],
+    ),
     ("scale widget w --replicas=6", true, &["scaled"]),
     ("get widget w -o jsonpath={.spec.size}", true, &["6"]),
     (
@@ -289,6 +300,7 @@ async fn every_command_works_with(program: &Path) {
     let served = Served::start().await;
     served.write("crd.yaml", WIDGETS);
     served.write("widget.yaml", WIDGET);
+    served.write("unknown.yaml", &WIDGET.replace("kind: Widget", "kind: Gadget"));
     served.write("widget-unknown.yaml", &WIDGET.replace("color: red", "unknown: 1"));
     served.write("widget-invalid.yaml", &WIDGET.replace("size: 3", "size: 0"));
     served.write("widget-changed.yaml", &WIDGET.replace("size: 3", "size: 7"));

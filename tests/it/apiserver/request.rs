@@ -299,3 +299,61 @@ async fn owners_and_dependents() {
     make("stray", Some(("nobody".to_owned(), false))).await;
     gone("stray").await;
 }
+
+#[tokio::test]
+async fn json_is_indented_for_people() {
+    let server = server().await;
+    for (agent, query, indented) in [
+        ("kubectl/v1", "", false),
+        ("curl/8.0", "", true),
+        ("Mozilla/5.0 (X11)", "", true),
+        ("curl/8.0", "?pretty=false", false),
+        ("kubectl/v1", "?pretty=true", true),
+        ("kubectl/v1", "?pretty=1", true),
+        ("kubectl/v1", "?pretty=yes", false),
+    ] {
+        for path in ["/api/v1/namespaces/default", "/version", "/api/v1/namespaces/none"] {
+            let line = format!("GET {path}{query}");
+            let answer = ask(&server, &line, &[("user-agent", agent)], "").await;
+            assert_eq!(answer.text.starts_with("{\n  \""), indented, "{agent} {line}");
+            assert!(answer.json()["kind"].is_string() || path == "/version");
+        }
+    }
+}
+
+#[tokio::test]
+async fn health_is_told_check_by_check() {
+    let server = server().await;
+    let asked = ask(&server, "GET /readyz?verbose", &[], "").await;
+    assert_eq!(asked.text, "[+]ping ok\n[+]store ok\nreadyz check passed\n");
+    assert_eq!(ask(&server, "GET /livez/store", &[], "").await.text, "ok");
+    assert_eq!(ask(&server, "GET /livez/etcd", &[], "").await.code, 404);
+}
+
+#[tokio::test]
+async fn the_older_openapi_comes_as_json_or_protobuf() {
+    let server = server().await;
+    let get = |accept: &'static str| {
+        let server = server.clone();
+        async move { send(&server, "GET /openapi/v2", &[("accept", accept)], "").await }
+    };
+    for json in ["", "*/*", "application/json;q=0.9"] {
+        let answer = get(json).await;
+        assert_eq!(answer.headers()["content-type"], "application/json", "{json}");
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        let document: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(document["swagger"], "2.0");
+    }
+    for dot in ['.', '@'] {
+        let accept = match dot {
+            '.' => "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+            _ => "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+        };
+        let answer = get(accept).await;
+        let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+        assert_eq!(answer.headers()["content-type"], content_type);
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(bytes.windows(5).any(|field| field == b"\x0a\x032.0"), "the field `swagger`");
+    }
+    assert_eq!(get("text/html").await.status(), 406);
+}

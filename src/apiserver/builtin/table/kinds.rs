@@ -59,6 +59,24 @@ fn age() -> Column {
     })
 }
 
+/// The columns of the Scale of a built-in or a custom kind.
+pub(in crate::apiserver) fn of_scale(builtin: bool) -> [Column; 4] {
+    let (name, age) = match builtin {
+        true => (Column { format: String::new(), ..name() }, age()),
+        false => (name(), age_of_creation()),
+    };
+    [
+        name,
+        whole("Desired", "How many replicas are wanted.", |scale, _| {
+            scale.pointer("/spec/replicas").cloned().unwrap_or_default()
+        }),
+        whole("Available", "How many replicas there are.", |scale, _| {
+            scale.pointer("/status/replicas").cloned().unwrap_or_default()
+        }),
+        age,
+    ]
+}
+
 /// The column of CustomResourceDefinitions that declare none.
 pub(in crate::apiserver::builtin) fn age_of_creation() -> Column {
     column("Age", ColumnType::Date, 0, AGE, |object, now| {

@@ -13,13 +13,12 @@ mod workload;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+pub(in crate::apiserver) use self::kinds::of_scale;
 pub(super) use self::kinds::{age_of_creation, columns_of, name as name_column};
 pub use self::{
     column::{Cell, Column, ColumnType},
     json_path::{JsonPath, JsonPathError},
 };
-use super::ResourceDefinition;
-
 /// What each row carries beside its cells (`includeObject` in the query).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IncludeObject {
@@ -50,17 +49,17 @@ impl IncludeObject {
 /// item.
 #[must_use]
 pub fn render(
-    definition: &ResourceDefinition,
+    columns: &[Column],
     items: &[&Value],
     list_meta: &Value,
     include_object: IncludeObject,
     now: Timestamp,
 ) -> Value {
-    let columns: Vec<Value> = definition.columns.iter().map(Column::definition).collect();
+    let definitions: Vec<Value> = columns.iter().map(Column::definition).collect();
     let rows: Vec<Value> = items
         .iter()
         .map(|item| {
-            let cells: Vec<Value> = definition.columns.iter().map(|c| c.cell(item, now)).collect();
+            let cells: Vec<Value> = columns.iter().map(|c| c.cell(item, now)).collect();
             let mut row = Map::new();
             row.insert("cells".to_owned(), Value::Array(cells));
             row.insert("object".to_owned(), row_object(item, include_object));
@@ -71,7 +70,7 @@ pub fn render(
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": if list_meta.is_object() { list_meta.clone() } else { version_of_one(items) },
-        "columnDefinitions": columns,
+        "columnDefinitions": definitions,
         "rows": rows,
     })
 }

@@ -21,7 +21,7 @@ fn line(definition: &ResourceDefinition, object: &Value) -> (String, Value) {
     let mut object = object.clone();
     object["metadata"]["creationTimestamp"] = "2026-11-23T09:55:00Z".into();
     object["metadata"]["name"] = "x".into();
-    let table = render(definition, &[&object], &Value::Null, IncludeObject::None, now());
+    let table = render(&definition.columns, &[&object], &Value::Null, IncludeObject::None, now());
     let headings: Vec<String> = table["columnDefinitions"]
         .as_array()
         .unwrap()
@@ -264,7 +264,8 @@ fn rows_carry_what_was_asked_for() {
     let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "resourceVersion": "7"}, "data": {}});
     let definition = builtin("", "ConfigMap");
     let row = |include| {
-        render(&definition, &[&object], &Value::Null, include, now())["rows"][0]["object"].clone()
+        render(&definition.columns, &[&object], &Value::Null, include, now())["rows"][0]["object"]
+            .clone()
     };
     assert_eq!(row(IncludeObject::None), Value::Null);
     assert_eq!(row(IncludeObject::Object), object);
@@ -273,9 +274,9 @@ fn rows_carry_what_was_asked_for() {
         json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
     );
     let list_meta = json!({"resourceVersion": "9", "continue": "c", "remainingItemCount": 4});
-    let table = render(&definition, &[], &list_meta, IncludeObject::Metadata, now());
+    let table = render(&definition.columns, &[], &list_meta, IncludeObject::Metadata, now());
     assert_eq!((&table["metadata"], &table["rows"]), (&list_meta, &json!([])));
-    let one = render(&definition, &[&object], &Value::Null, IncludeObject::Metadata, now());
+    let one = render(&definition.columns, &[&object], &Value::Null, IncludeObject::Metadata, now());
     assert_eq!(one["metadata"], json!({"resourceVersion": "7"}));
     assert_eq!(IncludeObject::parse("Object"), Some(IncludeObject::Object));
     assert_eq!(IncludeObject::parse("all"), None);
