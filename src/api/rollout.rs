@@ -205,6 +205,9 @@ pub struct InventoryEntry {
 pub struct ApprovalRecord {
     /// The commit that brought it.
     pub commit: String,
+    /// Digest of the words that were signed: under another commit's id they are the same approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<String>,
     /// Its file.
     pub path: String,
     /// The Rollout that it names, as written: `name` or `namespace/name`. Empty when it names none.

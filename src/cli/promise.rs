@@ -68,6 +68,7 @@ fn approval() -> ApprovalRecord {
     ApprovalRecord {
         commit: text(),
         path: text(),
+        signed: Some(text()),
         rollout: text(),
         target: text(),
         stage: text(),

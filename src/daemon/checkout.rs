@@ -7,7 +7,12 @@ use crate::{
     git::{self, GitError},
     manifest::Limits,
     model::{CommitId, ObjectName},
-    render::{File, Parsed, Repository, repository::is_read, wanted, wanted::Survey},
+    render::{
+        File, Parsed, Repository,
+        repository::{is_never_content, is_read, is_under},
+        wanted,
+        wanted::Survey,
+    },
 };
 
 /// A tip, read.
@@ -97,11 +102,11 @@ impl Checkout {
                 break;
             };
             let changed = source.repository.changed_paths(&parent, &at, &source.folder)?;
-            let changed: Vec<String> = changed.iter().map(|path| source.full_path(path)).collect();
+            let may_be_content = |path: &&String| is_read(path) && !is_never_content(path);
+            let changed: Vec<String> =
+                changed.iter().filter(may_be_content).map(|path| source.full_path(path)).collect();
             open.retain(|name, content| {
-                let touched = changed.iter().any(|path| {
-                    is_read(path) && crate::render::repository::is_under(path, content)
-                });
+                let touched = changed.iter().any(|path| is_under(path, content));
                 if touched {
                     self.content_commits.insert(name.clone(), at.clone());
                 }

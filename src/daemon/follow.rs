@@ -14,7 +14,7 @@ use super::{
     source::Source,
 };
 use crate::{
-    api::rollout::ApprovalRecord,
+    api::rollout::{ApprovalRecord, SourceStatus},
     git::{GitError, Poll, Relation, Remote, watch::Watch},
     manifest::Limits,
     model::{CommitId, Hint as _, ObjectName},
@@ -33,8 +33,8 @@ pub(super) struct Followed {
 struct State {
     checkout: Option<Arc<Checkout>>,
     trouble: Option<String>,
-    /// By accepted commit, policy commit and tip.
-    ranges: HashMap<(CommitId, Option<CommitId>, CommitId), Range>,
+    /// By what was accepted, and the tip.
+    ranges: HashMap<(Accepted, CommitId), Range>,
     /// Earlier commits that Rollouts went back to, newest last.
     earlier: Vec<(CommitId, Arc<Survey>)>,
 }
@@ -174,9 +174,9 @@ impl Followed {
         let approvals = |checkout: &Checkout| {
             checkout.repository.approvals().map(|m| m.object.clone()).collect::<Vec<_>>()
         };
-        // Rewritten history concerns all, whatever the files say; so do approvals in messages.
+        // Rewritten history concerns all, whatever the files say; so does what was said on the way and is in no file now.
         let quiet = match self.source.repository.relation(&before.tip, &after.tip) {
-            Ok(Relation::Ahead(commits)) => !history::any_trailer(&self.source, &commits),
+            Ok(Relation::Ahead(commits)) => !history::any_word(&self.source, &commits),
             _ => false,
         };
         if any_policy || !quiet || approvals(before) != approvals(after) {
@@ -187,50 +187,95 @@ impl Followed {
         Some(names.filter(|name| old.get(*name) != new.get(*name)).cloned().collect())
     }
 
-    /// Returns the news for a Rollout that accepted a commit before. Blocking work is done aside, and kept.
+    /// Returns the news for a Rollout that accepted a commit before. `others` are what the other Rollouts of this source have
+    /// accepted: one that is seen for the first time goes by the policy that is in force for them.
     pub(super) async fn news(
         self: &Arc<Self>,
-        accepted: Option<(CommitId, Option<CommitId>)>,
+        accepted: Option<Accepted>,
+        others: impl IntoIterator<Item = Accepted>,
         tip: &CommitId,
         concerns: impl Fn(&ApprovalRecord) -> bool,
         now: jiff::Timestamp,
     ) -> Result<News, String> {
-        let Some((accepted, policy)) = accepted else {
-            return Ok(News::First { policy_commit: history::first(&self.source, tip) });
+        let Some(accepted) = accepted else {
+            return self.first(others, tip, now).await;
         };
-        if accepted == *tip {
-            return Ok(News::None);
-        }
-        let key = (accepted, policy, tip.clone());
-        let known = self.state().ranges.get(&key).cloned();
-        let range = match known {
-            Some(range) => range,
-            None => {
-                let (held, asked) = (self.clone(), key.clone());
-                let work = tokio::task::spawn_blocking(move || {
-                    let (accepted, policy, tip) = &asked;
-                    history::range(&held.source, accepted, policy.as_ref(), tip, &held.limits, now)
-                });
-                let range = work
-                    .await
-                    .map_err(|error| error.to_string())?
-                    .map_err(|error| words(&error))?;
-                let mut state = self.state();
-                if state.ranges.len() >= RANGES_KEPT {
-                    state.ranges.clear();
-                }
-                state.ranges.insert(key, range.clone());
-                range
-            }
-        };
-        Ok(match range {
+        Ok(match self.range(accepted, tip, now).await? {
             Range::None => News::None,
-            Range::Rewritten(why) => News::Rewritten(why),
+            Range::Rewritten(why, policy_commit) => News::Rewritten { why, policy_commit },
             Range::Commits { found, policy_commit } => News::Commits {
                 approvals: found.into_iter().filter(concerns).collect(),
                 policy_commit,
             },
         })
+    }
+
+    async fn first(
+        self: &Arc<Self>,
+        others: impl IntoIterator<Item = Accepted>,
+        tip: &CommitId,
+        now: jiff::Timestamp,
+    ) -> Result<News, String> {
+        for accepted in others {
+            let held = accepted.policy.clone();
+            let policy_commit = match self.range(accepted, tip, now).await? {
+                Range::None => held,
+                Range::Rewritten(_, policy_commit) | Range::Commits { policy_commit, .. } => {
+                    policy_commit
+                }
+            };
+            if history::names_somebody(&self.source, policy_commit.as_ref()) {
+                return Ok(News::First { policy_commit });
+            }
+        }
+        Ok(News::First { policy_commit: history::first(&self.source, tip) })
+    }
+
+    /// Returns what the commits up to the tip bring. Blocking work is done aside, and kept.
+    async fn range(
+        self: &Arc<Self>,
+        accepted: Accepted,
+        tip: &CommitId,
+        now: jiff::Timestamp,
+    ) -> Result<Range, String> {
+        if accepted.commit == *tip {
+            return Ok(Range::None);
+        }
+        let key = (accepted, tip.clone());
+        let known = self.state().ranges.get(&key).cloned();
+        if let Some(range) = known {
+            return Ok(range);
+        }
+        let (held, asked) = (self.clone(), key.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let (Accepted { commit, policy }, tip) = &asked;
+            history::range(&held.source, commit, policy.as_ref(), tip, &held.limits, now)
+        });
+        let range =
+            work.await.map_err(|error| error.to_string())?.map_err(|error| words(&error))?;
+        let mut state = self.state();
+        if state.ranges.len() >= RANGES_KEPT {
+            state.ranges.clear();
+        }
+        state.ranges.insert(key, range.clone());
+        Ok(range)
+    }
+}
+
+/// How far a Rollout has read its branch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Accepted {
+    /// The newest commit that was accepted.
+    pub(super) commit: CommitId,
+    /// The commit whose policy is in force; nothing when the configured one is.
+    pub(super) policy: Option<CommitId>,
+}
+
+impl Accepted {
+    /// Returns what a status says of it.
+    pub(super) fn of(source: &SourceStatus) -> Option<Self> {
+        let policy = source.policy_commit.as_deref().and_then(|id| id.parse().ok());
+        Some(Self { commit: source.commit.parse().ok()?, policy })
     }
 }
 

@@ -11,12 +11,17 @@ use serde_json::json;
 use tracing::Instrument as _;
 
 use super::{
-    Options, apply::Brought, checkout::Checkout, follow::Followed, marks::Marks, world::World,
+    Options,
+    apply::Brought,
+    checkout::Checkout,
+    follow::{Accepted, Followed},
+    marks::Marks,
+    world::World,
 };
 use crate::{
     api::{
         Rollout, kind, meta,
-        rollout::{ApprovalRecord, RolloutStatus},
+        rollout::{ApprovalRecord, RolloutStatus, SourceStatus},
     },
     engine::{Again, EngineError, Key},
     hub::Hub,
@@ -155,16 +160,19 @@ impl Daemon {
             source.checkout().is_some_and(|c| c.survey.places.contains_key(name))
         };
         let recorded = rollout.and_then(|r| r.status.as_ref()?.source.as_ref());
-        let same = |source: &&Arc<Followed>| {
-            recorded.is_some_and(|recorded| {
-                recorded.repository == source.source.display()
-                    && recorded.reference == source.source.repository.branch()
-            })
-        };
+        let same = |source: &&Arc<Followed>| recorded.is_some_and(|held| is_of(held, source));
+        // One that was not read yet has it still, for all that is known: another that has one of that name must not take over.
+        let may_have = |source: &&Arc<Followed>| has(source) || source.checkout().is_none();
         self.sources
             .iter()
-            .find(|s| has(s) && same(s))
+            .find(|s| may_have(s) && same(s))
             .or_else(|| self.sources.iter().find(has).or_else(|| self.sources.iter().find(same)))
+            .or_else(|| {
+                // Its folder is not followed any more.
+                let branch =
+                    |s: &&Arc<Followed>| recorded.is_some_and(|held| is_of_branch(held, s));
+                self.sources.iter().find(branch)
+            })
     }
 
     async fn gather(&self, name: &ObjectName, now: Timestamp) -> Option<Seen> {
@@ -231,6 +239,14 @@ impl Daemon {
         })
     }
 
+    /// Returns how far the Rollouts of a source have read it.
+    fn accepted_of(&self, followed: &Followed) -> BTreeSet<Accepted> {
+        let rollouts = self.world.rollouts.all();
+        let sources =
+            rollouts.iter().filter_map(|rollout| rollout.status.as_ref()?.source.as_ref());
+        sources.filter(|source| is_of(source, followed)).filter_map(Accepted::of).collect()
+    }
+
     async fn git(
         &self,
         name: &ObjectName,
@@ -247,17 +263,17 @@ impl Daemon {
             return unread(source.trouble().unwrap_or_else(|| "not read yet".to_owned()));
         };
         let status = rollout.and_then(|rollout| rollout.status.as_ref());
-        let accepted = status.and_then(|status| {
-            let source = status.source.as_ref()?;
-            let policy = source.policy_commit.as_deref().and_then(|id| id.parse().ok());
-            Some((source.commit.parse::<CommitId>().ok()?, policy))
-        });
+        let accepted = status.and_then(|status| Accepted::of(status.source.as_ref()?));
+        let others = match accepted {
+            None => self.accepted_of(source),
+            Some(_) => BTreeSet::new(),
+        };
         let key = name.to_string();
         let known =
             |rollout: &str| checkout.survey.places.keys().any(|known| known.to_string() == rollout);
         let current = status.and_then(|status| status.commit.as_deref());
         let concerns = |record: &ApprovalRecord| news::concerns(record, &key, known, current);
-        let news = match source.news(accepted, &checkout.tip, concerns, now).await {
+        let news = match source.news(accepted, others, &checkout.tip, concerns, now).await {
             Ok(news) => news,
             Err(why) => return unread(why),
         };
@@ -392,6 +408,17 @@ impl Daemon {
         tracing::warn!("too many steps at once; it is looked at again later");
         Ok(Again::After(Duration::from_secs(5)))
     }
+}
+
+/// Returns whether a status tells of this source.
+fn is_of(recorded: &SourceStatus, followed: &Followed) -> bool {
+    is_of_branch(recorded, followed)
+        && recorded.folder.as_deref().unwrap_or_default() == followed.source.folder
+}
+
+fn is_of_branch(recorded: &SourceStatus, followed: &Followed) -> bool {
+    recorded.repository == followed.source.display()
+        && recorded.reference == followed.source.repository.branch()
 }
 
 /// Says when something turned.

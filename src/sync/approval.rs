@@ -38,32 +38,21 @@ pub fn review(
     now: Timestamp,
 ) -> Vec<Order> {
     let mut orders = Vec::new();
-    let earlier = records.to_vec();
-    for record in records.iter_mut().filter(|record| record.state == APPROVAL_PENDING) {
-        let for_current = current
-            .is_some_and(|run| annotation(run, meta::COMMIT) == Some(record.target.as_str()));
-        if !for_current && next.is_some_and(|next| next.as_str() == record.target) {
-            record.message = Some("waits for the run of this commit".to_owned());
-            continue;
-        }
-        let Some(run) = current else {
-            record.message = Some("waits for a run".to_owned());
-            continue;
-        };
-        let conditions = run.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
-        if for_current && condition::truth(conditions, INITIALIZED) != Some(Truth::True) {
-            record.message = Some("waits for the run to initialize".to_owned());
-            continue;
-        }
+    // Who says no is heard first, whenever they said it.
+    for at in by_decision(records) {
+        let Some(run) = due(&mut records[at], current, next) else { continue };
         let Some(gate) = gate(run) else { continue };
-        let (approval, signer) = match parts(record) {
+        let (approval, signer) = match parts(&records[at]) {
             Ok(parts) => parts,
             Err(why) => {
-                refuse(record, "ApprovalInvalid", why);
+                refuse(&mut records[at], "ApprovalInvalid", why);
                 continue;
             }
         };
-        match judge(&approval, Ok(signer), &gate, record.run.as_deref(), now) {
+        let verdict = judge(&approval, Ok(signer), &gate, records[at].run.as_deref(), now);
+        let no = rejection(records, &records[at]).and_then(|no| no.by.clone());
+        let record = &mut records[at];
+        match verdict {
             Verdict::Refused(refusal) => {
                 let id = record.commit.get(..8).unwrap_or_default();
                 let message = format!("{} in commit {id}: {}", record.path, describe(&refusal));
@@ -74,19 +63,48 @@ pub fn review(
                 record.run = Some(gate.run.clone());
                 record.message = Some(format!("{} keeps the gate shut", by.principal));
             }
+            Verdict::Approved { .. } if no.is_some() => {
+                let by = no.unwrap_or_default();
+                record.message = Some(format!("waits: {by} rejected this gate"));
+            }
             Verdict::Approved { by } => {
-                if let Some(no) = rejection(&earlier, record) {
-                    record.message = Some(format!(
-                        "waits: {} rejected this gate",
-                        no.by.as_deref().unwrap_or("somebody")
-                    ));
-                } else {
-                    orders.extend(apply(requests, run, &approval, &by, record, now));
-                }
+                orders.extend(apply(requests, run, &approval, &by, record, now));
             }
         }
     }
     orders
+}
+
+/// Returns the places of the records that wait for a verdict, rejections first.
+fn by_decision(records: &[ApprovalRecord]) -> Vec<usize> {
+    let waiting = |at: &usize| records[*at].state == APPROVAL_PENDING;
+    let mut places: Vec<usize> = (0..records.len()).filter(waiting).collect();
+    places.sort_by_key(|at| records[*at].decision != "Reject");
+    places
+}
+
+/// Returns the run that a record is judged for; nothing when it has to wait, for what the record then says.
+fn due<'a>(
+    record: &mut ApprovalRecord,
+    current: Option<&'a Run>,
+    next: Option<&CommitId>,
+) -> Option<&'a Run> {
+    let for_current =
+        current.is_some_and(|run| annotation(run, meta::COMMIT) == Some(record.target.as_str()));
+    if !for_current && next.is_some_and(|next| next.as_str() == record.target) {
+        record.message = Some("waits for the run of this commit".to_owned());
+        return None;
+    }
+    let Some(run) = current else {
+        record.message = Some("waits for a run".to_owned());
+        return None;
+    };
+    let conditions = run.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+    if for_current && condition::truth(conditions, INITIALIZED) != Some(Truth::True) {
+        record.message = Some("waits for the run to initialize".to_owned());
+        return None;
+    }
+    Some(run)
 }
 
 fn refuse(record: &mut ApprovalRecord, reason: &str, message: String) {
@@ -99,11 +117,10 @@ fn rejection<'a>(records: &'a [ApprovalRecord], of: &ApprovalRecord) -> Option<&
     let gate = |record: &ApprovalRecord| {
         [&record.rollout, &record.target, &record.stage, &record.task].map(String::clone)
     };
-    let valid = |record: &&ApprovalRecord| {
-        record.state == APPROVAL_REJECTED
-            || (record.state == APPROVAL_PENDING && record.decision == "Reject")
-    };
-    records.iter().filter(valid).find(|record| gate(record) == gate(of))
+    records
+        .iter()
+        .filter(|record| record.state == APPROVAL_REJECTED)
+        .find(|record| gate(record) == gate(of))
 }
 
 /// Reads a record back. What was judged once and written down is judged again with the same words.
@@ -216,6 +233,8 @@ fn apply(
     );
     condition::set(&mut conditions, claim, generation, now);
     let patch = json!({"status": {"conditions": conditions}});
+    // Written down before it is used: whatever breaks in between, no other run gets it.
+    record.run = run.metadata.name.clone();
     Some(Order::Approve { request: name.to_owned(), patch })
 }
 
@@ -243,7 +262,8 @@ pub fn remember(records: &mut Vec<ApprovalRecord>, new: &[ApprovalRecord]) {
 
 /// What makes a record the same as another: where it was said, and all that was said.
 fn said(record: &ApprovalRecord) -> [&str; 7] {
-    let ApprovalRecord { commit, path, rollout, target, stage, task, decision, .. } = record;
+    let ApprovalRecord { path, rollout, target, stage, task, decision, .. } = record;
+    let commit = record.signed.as_ref().unwrap_or(&record.commit);
     [commit, path, rollout, target, stage, task, decision].map(String::as_str)
 }
 
@@ -259,6 +279,8 @@ fn worth(record: &ApprovalRecord) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
     use super::*;
     use crate::sync::news::concerns;
 
@@ -360,5 +382,64 @@ mod tests {
         remember(&mut records, &both);
         remember(&mut records, &both);
         assert_eq!(records, both);
+    }
+
+    /// Goes through the records of `at_the_gate` once.
+    fn reviewed(records: &mut [ApprovalRecord]) -> usize {
+        let (run, requests) = at_the_gate();
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        review(&requests, records, Some(&run), None, now).len()
+    }
+
+    #[test]
+    fn a_rejection_holds_whenever_it_was_said_unless_it_does_not_count() {
+        let (yes, no) = (record("team/web", "Approve"), record("team/web", "Reject"));
+        let late = Time("2025-12-31T23:59:59Z".parse().unwrap());
+        let now = Time("2026-01-01T00:00:00Z".parse().unwrap());
+        let lapsed = ApprovalRecord { expires: Some(late), ..no.clone() };
+        let just = ApprovalRecord { expires: Some(now), ..no.clone() };
+        let other = ApprovalRecord { task: "AfterStage".into(), ..no.clone() };
+        for (records, orders) in [
+            (vec![no.clone(), yes.clone()], 0),
+            (vec![yes.clone(), no], 0),
+            (vec![yes.clone(), lapsed.clone()], 1),
+            (vec![lapsed, yes.clone()], 1),
+            (vec![yes.clone(), just], 1),
+            (vec![yes, other], 1),
+        ] {
+            assert_eq!(reviewed(&mut records.clone()), orders, "{records:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_used_is_written_down_before_it_is_used_and_opens_no_other_run() {
+        let mut records = [record("team/web", "Approve")];
+        assert_eq!(reviewed(&mut records), 1);
+        assert_eq!(records[0].run.as_deref(), Some("r"));
+        // Nobody saw what became of it: once more for the same run, and never for another.
+        assert_eq!(reviewed(&mut records), 1);
+        records[0].run = Some("r-before".into());
+        assert_eq!(reviewed(&mut records), 0);
+        assert_eq!(records[0].reason.as_deref(), Some("ApprovalAlreadyUsed"));
+    }
+
+    #[test]
+    fn the_same_signed_words_under_another_id_are_the_same_approval() {
+        let used = ApprovalRecord {
+            signed: Some("sha256:00".into()),
+            state: APPROVAL_APPLIED.into(),
+            ..record("web", "Approve")
+        };
+        let copy = ApprovalRecord {
+            commit: "0000000000000000000000000000000000000001".into(),
+            state: APPROVAL_PENDING.into(),
+            ..used.clone()
+        };
+        let mut records = vec![used.clone()];
+        remember(&mut records, std::slice::from_ref(&copy));
+        assert_eq!(records, [used]);
+        let again = ApprovalRecord { signed: Some("sha256:01".into()), ..copy };
+        remember(&mut records, &[again]);
+        assert_eq!(records.len(), 2);
     }
 }

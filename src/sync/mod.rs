@@ -13,6 +13,7 @@ pub mod approval;
 pub mod decide;
 pub mod drift;
 pub mod inventory;
+mod lineage;
 pub mod news;
 pub mod pass;
 pub mod release;
@@ -20,6 +21,6 @@ pub mod seen;
 pub mod status;
 
 pub use decide::decide;
-pub use news::{CommitNews, Policy, read_news};
+pub use news::{ApprovalDocument, CommitNews, Policy, PolicyChange, read_news};
 pub use pass::{Apply, Order, Pass};
 pub use seen::{ApplyOutcome, Git, News, Seen, Tip};

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
 
+use super::lineage::{in_force, turns};
 use crate::{
     api::rollout::{APPROVAL_PENDING, APPROVAL_REFUSED, ApprovalRecord},
     model::{CommitId, Hint as _},
@@ -18,16 +19,44 @@ use crate::{
 pub struct CommitNews {
     /// The commit.
     pub id: CommitId,
+    /// Its parents.
+    pub parents: Vec<CommitId>,
     /// Its signature.
     pub evidence: Evidence,
-    /// Documents of kind Approval, new or changed, with their files.
-    pub approvals: Vec<(String, Value)>,
+    /// Documents of kind Approval that are new or changed.
+    pub approvals: Vec<ApprovalDocument>,
     /// Trailers of its message that approve or reject, key and value.
     pub trailers: Vec<(String, String)>,
     /// Whether it changes no file: only then its trailers count, for a change has other readers than an approval.
     pub is_empty: bool,
-    /// The new text of the policy, if it changed: nothing when it was deleted.
-    pub policy: Option<Option<String>>,
+    /// What it does to the policy, if the file is another than in any of its parents.
+    pub policy: Option<PolicyChange>,
+}
+
+impl CommitNews {
+    fn brings_approvals(&self) -> bool {
+        !self.approvals.is_empty() || !self.trailers.is_empty()
+    }
+}
+
+/// A document of kind Approval, or a file that should hold one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApprovalDocument {
+    /// Its file.
+    pub path: String,
+    /// What it says, as far as that can be read.
+    pub value: Value,
+    /// Why it cannot be read, if so.
+    pub problem: Option<String>,
+}
+
+/// Texts of `policy/allowed_signers`; nothing where there is no such file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyChange {
+    /// In each parent.
+    pub before: Vec<Option<String>>,
+    /// In the commit.
+    pub after: Option<String>,
 }
 
 /// Who may approve.
@@ -37,6 +66,8 @@ pub struct Policy {
     pub commit: Option<CommitId>,
     /// The people; nothing when there is no policy.
     pub signers: Option<AllowedSigners>,
+    /// The text of that commit's file; nothing when it was configured.
+    pub text: Option<String>,
 }
 
 /// Reason of a record whose document is no approval.
@@ -60,61 +91,60 @@ pub fn concerns(
         || (!known(&record.rollout) && current == Some(record.target.as_str()))
 }
 
-/// Judges the signatures of new commits, oldest first.
+/// Judges the signatures of the commits since `accepted`, each after its parents, the tip last.
 ///
-/// Each commit is judged by the policy in force before it. A commit that changes the policy counts only when somebody who
-/// may approve signed it; otherwise the policy in force stays.
+/// Each commit is judged by the policy in force before it: of the branch, and for what was merged, of the branch when it was
+/// merged. A commit that changes the policy counts only when somebody who may approve signed it; otherwise the policy in
+/// force stays.
 pub fn read_news(
+    accepted: &CommitId,
     commits: &[CommitNews],
     mut policy: Policy,
     now: Timestamp,
 ) -> (Vec<ApprovalRecord>, Policy) {
     let mut found = Vec::new();
-    for commit in commits {
-        let verify = || match &policy.signers {
-            None => Err(Refusal::NoPolicy),
-            Some(signers) => ssh::verify(&commit.evidence, signers, now),
-        };
-        for (path, document) in &commit.approvals {
-            found.push(record(commit, path, Said::in_document(document), verify()));
+    for turn in turns(commits, accepted) {
+        let judged = in_force(&turn, &policy, now);
+        for (commit, policy) in turn.merged.iter().zip(&judged.merged) {
+            records(commit, policy, now, &mut found);
         }
-        for (key, value) in &commit.trailers {
-            if let Some(said) = Said::in_trailer(key, value, commit.is_empty) {
-                found.push(record(commit, &format!("trailer {key}"), said, verify()));
-            }
-        }
-        let Some(text) = &commit.policy else { continue };
-        let refused = |refusal: Refusal| match refusal {
-            Refusal::NoPolicy => LOCKED_OUT.to_owned(),
-            refusal => describe(&refusal),
-        };
-        let changed = verify().map_err(refused).and_then(|_| {
-            let text = text.as_deref().ok_or("it deletes the policy")?;
-            let signers = AllowedSigners::parse(text, ALLOWED_SIGNERS_PATH)
-                .map_err(|error| error.to_string())?;
-            match signers.entries().is_empty() {
-                true => Err("it names nobody, and nobody could change that again".to_owned()),
-                false => Ok(signers),
-            }
-        });
-        match changed {
-            Ok(signers) => {
-                policy = Policy { commit: Some(commit.id.clone()), signers: Some(signers) };
-            }
+        records(turn.commit, &policy, now, &mut found);
+        match judged.after {
+            Ok(after) => policy = after,
             Err(why) => found.push(ApprovalRecord {
-                commit: commit.id.to_string(),
+                commit: turn.commit.id.to_string(),
                 path: ALLOWED_SIGNERS_PATH.to_owned(),
                 state: APPROVAL_REFUSED.to_owned(),
                 reason: Some(POLICY_REFUSED.to_owned()),
-                message: Some(format!(
+                message: Some(bounded(&format!(
                     "the policy of commit {} does not count, and what was in force before stays so: {why}",
-                    commit.id.short()
-                )),
+                    turn.commit.id.short()
+                ), MESSAGE_MAX)),
                 ..ApprovalRecord::default()
             }),
         }
     }
     (found, policy)
+}
+
+/// Judges the approvals of one commit, whose signature is looked at once.
+fn records(commit: &CommitNews, policy: &Policy, now: Timestamp, found: &mut Vec<ApprovalRecord>) {
+    if !commit.brings_approvals() {
+        return;
+    }
+    let signer = match &policy.signers {
+        None => Err(Refusal::NoPolicy),
+        Some(signers) => ssh::verify(&commit.evidence, signers, now),
+    };
+    for document in &commit.approvals {
+        let said = Said::in_document(document);
+        found.push(record(commit, &document.path, said, &signer));
+    }
+    for (key, value) in &commit.trailers {
+        if let Some(said) = Said::in_trailer(key, value, commit.is_empty) {
+            found.push(record(commit, &format!("trailer {key}"), said, &signer));
+        }
+    }
 }
 
 /// What somebody wrote, and what it means.
@@ -125,10 +155,15 @@ struct Said {
 }
 
 impl Said {
-    fn in_document(document: &Value) -> Self {
-        let word = |field| document["spec"][field].as_str().map(bounded).unwrap_or_default();
+    fn in_document(document: &ApprovalDocument) -> Self {
+        let said = &document.value["spec"];
+        let word = |field| said[field].as_str().map(name).unwrap_or_default();
         let words = ["rollout", "commit", "stage", "task", "decision"].map(word);
-        Self { words, approval: Approval::read(document) }
+        let approval = match document.problem.clone() {
+            None => Approval::read(&document.value),
+            Some(problem) => Err(InvalidApproval { problem }),
+        };
+        Self { words, approval }
     }
 
     /// Nothing when the key is another's.
@@ -140,28 +175,37 @@ impl Said {
         }
         let mut said = value.split_ascii_whitespace();
         let words = std::array::from_fn(|at| match at {
-            4 => key.rsplit('-').next().map(bounded).unwrap_or_default(),
-            _ => said.next().map(bounded).unwrap_or_default(),
+            4 => key.rsplit('-').next().map(name).unwrap_or_default(),
+            _ => said.next().map(name).unwrap_or_default(),
         });
         Some(Self { words, approval })
     }
 }
 
 /// A name of Kubernetes has no more characters.
-fn bounded(text: &str) -> String {
-    text.chars().take(253).collect()
+const NAME_MAX: usize = 253;
+/// Whoever may push chooses paths and names, and the status has to hold them all.
+const MESSAGE_MAX: usize = 1_000;
+
+fn name(text: &str) -> String {
+    bounded(text, NAME_MAX)
+}
+
+fn bounded(text: &str, max: usize) -> String {
+    text.chars().take(max).collect()
 }
 
 fn record(
     commit: &CommitNews,
     path: &str,
     said: Said,
-    signer: Result<ssh::Signer, Refusal>,
+    signer: &Result<ssh::Signer, Refusal>,
 ) -> ApprovalRecord {
     let [rollout, target, stage, task, decision] = said.words;
     let mut record = ApprovalRecord {
         commit: commit.id.to_string(),
-        path: path.to_owned(),
+        signed: commit.evidence.digest().map(|digest| digest.to_string()),
+        path: name(path),
         rollout,
         target,
         stage,
@@ -173,15 +217,16 @@ fn record(
     let refuse = |record: &mut ApprovalRecord, reason: &str, message: String| {
         record.state = APPROVAL_REFUSED.to_owned();
         record.reason = Some(reason.to_owned());
-        record.message = Some(message);
+        record.message = Some(bounded(&message, MESSAGE_MAX));
     };
+    let path = record.path.clone();
     match signer {
         Err(refusal) => {
-            let message = format!("{path} in commit {}: {}", commit.id.short(), describe(&refusal));
+            let message = format!("{path} in commit {}: {}", commit.id.short(), describe(refusal));
             refuse(&mut record, refusal.reason(), message);
         }
         Ok(signer) => {
-            record.by = Some(signer.principal);
+            record.by = Some(name(&signer.principal));
             match said.approval {
                 Err(error) => {
                     let message = format!("{path} in commit {}: {error}", commit.id.short());
@@ -222,9 +267,14 @@ mod tests {
 
     use super::*;
 
-    fn commit(approvals: Vec<(String, Value)>, policy: Option<Option<String>>) -> CommitNews {
+    const ACCEPTED: &str = "00112233445566778899aabbccddeeff00112233";
+
+    fn commit(approvals: Vec<ApprovalDocument>, policy: Option<&str>) -> CommitNews {
+        let after = |text: &str| PolicyChange { before: vec![None], after: Some(text.to_owned()) };
+        let policy = policy.map(after);
         CommitNews {
             id: "3f2a91c0d5e6f708192a3b4c5d6e7f8091a2b3c4".parse().unwrap(),
+            parents: vec![ACCEPTED.parse().unwrap()],
             evidence: Evidence::Unsigned,
             approvals,
             trailers: Vec::new(),
@@ -256,19 +306,23 @@ mod tests {
         let mut news = commit(Vec::new(), None);
         news.trailers = vec![("Tidegate-Approve".into(), value.into())];
         news.is_empty = true;
-        let nobody = Policy { commit: None, signers: Some(AllowedSigners::default()) };
-        let (found, _) = read_news(&[news], nobody, Timestamp::UNIX_EPOCH);
+        let nobody = Policy { signers: Some(AllowedSigners::default()), ..Policy::default() };
+        let (found, _) = judged(news, nobody);
         assert_eq!(found[0].rollout, "web");
         assert_eq!(found[0].path, "trailer Tidegate-Approve");
         assert_eq!(found[0].decision, "Approve");
         assert_eq!(found[0].reason.as_deref(), Some("ApprovalUnsigned"));
     }
 
-    fn approval() -> (String, Value) {
-        let document = json!({"apiVersion": "gitops.tidegate.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "a"},
+    fn judged(news: CommitNews, policy: Policy) -> (Vec<ApprovalRecord>, Policy) {
+        read_news(&ACCEPTED.parse().unwrap(), &[news], policy, Timestamp::UNIX_EPOCH)
+    }
+
+    fn approval() -> ApprovalDocument {
+        let value = json!({"apiVersion": "gitops.tidegate.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "a"},
             "spec": {"rollout": "web", "commit": "3f2a91c0d5e6f708192a3b4c5d6e7f8091a2b3c4", "stage": "canary",
                      "task": "BeforeStage", "decision": "Approve"}});
-        ("approvals/a.yaml".into(), document)
+        ApprovalDocument { path: "approvals/a.yaml".into(), value, problem: None }
     }
 
     #[test]
@@ -276,10 +330,9 @@ mod tests {
         let signers = AllowedSigners::default();
         for (policy, want) in [
             (Policy::default(), "ApprovalNoPolicy"),
-            (Policy { commit: None, signers: Some(signers) }, "ApprovalUnsigned"),
+            (Policy { signers: Some(signers), ..Policy::default() }, "ApprovalUnsigned"),
         ] {
-            let (found, _) =
-                read_news(&[commit(vec![approval()], None)], policy, Timestamp::UNIX_EPOCH);
+            let (found, _) = judged(commit(vec![approval()], None), policy);
             assert_eq!(found[0].rollout, "web");
             assert_eq!(found[0].state, APPROVAL_REFUSED);
             assert_eq!(found[0].reason.as_deref(), Some(want));
@@ -289,10 +342,9 @@ mod tests {
 
     #[test]
     fn an_unsigned_policy_does_not_count() {
-        let before = Policy { commit: None, signers: Some(AllowedSigners::default()) };
+        let before = Policy { signers: Some(AllowedSigners::default()), ..Policy::default() };
         for (before, why) in [(before, "not signed"), (Policy::default(), LOCKED_OUT)] {
-            let news = commit(Vec::new(), Some(Some("# nobody\n".into())));
-            let (found, after) = read_news(&[news], before.clone(), Timestamp::UNIX_EPOCH);
+            let (found, after) = judged(commit(Vec::new(), Some("# nobody\n")), before.clone());
             assert_eq!(after, before);
             assert_eq!(found[0].reason.as_deref(), Some(POLICY_REFUSED));
             assert_eq!(found[0].rollout, "");

@@ -101,8 +101,13 @@ pub enum News {
         /// The commit whose policy is in force after them.
         policy_commit: Option<CommitId>,
     },
-    /// History was rewritten, or the branch set back: in these words.
-    Rewritten(String),
+    /// History was rewritten, or the branch set back.
+    Rewritten {
+        /// In these words.
+        why: String,
+        /// The commit whose policy is in force if somebody accepts it.
+        policy_commit: Option<CommitId>,
+    },
 }
 
 /// What became of applying.

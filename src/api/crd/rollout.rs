@@ -162,6 +162,10 @@ fn approvals() -> Schema {
     list(
         object([
             ("commit", text().about("The commit that brought it.")),
+            (
+                "signed",
+                text().about("Digest of the words that were signed: under another commit's id they are the same approval."),
+            ),
             ("path", text().about("Its file.")),
             (
                 "rollout",

@@ -22,7 +22,7 @@ impl Desk<'_> {
         let allowed = self.annotation(ACCEPT) == Some(tip.commit.as_str());
         let policy = self.status.source.as_ref().and_then(|source| source.policy_commit.clone());
         let policy = match &tip.news {
-            News::Rewritten(why) if !allowed => {
+            News::Rewritten { why, .. } if !allowed => {
                 self.follow(None);
                 self.steps.failed(SOURCE_VERIFIED, reason::HISTORY_REWRITTEN, why.clone());
                 let namespace = &self.seen.namespace;
@@ -34,12 +34,14 @@ impl Desk<'_> {
                     ),
                 ));
             }
-            News::First { policy_commit } => policy_commit.as_ref().map(ToString::to_string),
+            News::First { policy_commit } | News::Rewritten { policy_commit, .. } => {
+                policy_commit.as_ref().map(ToString::to_string)
+            }
             News::Commits { approvals, policy_commit } => {
                 approval::remember(&mut self.status.approvals, approvals);
                 policy_commit.as_ref().map(ToString::to_string)
             }
-            News::None | News::Rewritten(_) => policy,
+            News::None => policy,
         };
         let path = tip.path.clone().or_else(|| self.status.source.as_ref().map(|s| s.path.clone()));
         self.status.source = Some(SourceStatus {

@@ -1,6 +1,7 @@
 //! The whole line: real git repositories, the embedded hub and members, the engine, and the daemon.
 
 mod approve;
+mod attack;
 mod calls;
 mod cost;
 mod drift;
