@@ -62,6 +62,11 @@ impl Answer {
         }
     }
 
+    /// 204: there is nothing to say.
+    pub(super) fn nothing() -> Answer {
+        Answer { content_type: "", ..Answer::text(StatusCode::NO_CONTENT, "") }
+    }
+
     /// What kube-apiserver says of paths that lead nowhere.
     pub(super) fn no_page() -> Answer {
         Answer::text(StatusCode::NOT_FOUND, "404 page not found\n")
@@ -113,7 +118,9 @@ impl Answer {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.code;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        if !self.content_type.is_empty() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());

@@ -215,6 +215,33 @@ impl Failure {
         }
     }
 
+    /// 409 about a part of an object: `Operation cannot be fulfilled on pods/binding "x": …`.
+    pub(super) fn about_part(
+        definition: &ResourceDefinition,
+        part: &str,
+        name: &str,
+        why: &str,
+    ) -> Failure {
+        let resource = format!("{}/{part}", definition.qualified_name());
+        let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
+        let mut failure = Failure::new(StatusCode::CONFLICT, "Conflict", message);
+        failure.detail("name", name);
+        failure.detail("kind", &resource);
+        failure
+    }
+
+    /// 429: a disruption budget is against it, and why. To be tried again after some seconds, if any are said.
+    pub(super) fn too_many_disruptions(message: &str, why: &str, seconds: u64) -> Failure {
+        let code = StatusCode::TOO_MANY_REQUESTS;
+        let mut failure = Failure::new(code, "TooManyRequests", message);
+        let cause = json!([{"reason": "DisruptionBudget", "message": why}]);
+        failure.details.insert("causes".to_owned(), cause);
+        if seconds > 0 {
+            failure.details.insert("retryAfterSeconds".to_owned(), seconds.into());
+        }
+        failure
+    }
+
     /// 410: history does not reach back that far.
     pub(super) fn expired(message: impl Into<String>) -> Failure {
         Failure::new(StatusCode::GONE, "Expired", message)

@@ -3,8 +3,8 @@
 //! [`ApiServer`] is a tower service: a kube client takes it in process, [`listen`] puts it on a socket. What arrives is
 //! routed to a verb on a resource; verbs read and write untyped objects through pure siblings (schemas, patches, field
 //! ownership, selectors, admission) and one [store](Options::store); what must happen later to an object, such as the
-//! end of its namespace, is the work of `lifecycle`, woken by what was stored. It refuses to be a cluster: no nodes, no
-//! pods, no authorization beyond one token.
+//! end of its namespace, is the work of `lifecycle`, woken by what was stored. It refuses to be a cluster: pods and
+//! nodes are objects like others, of which none runs, and there is no authorization beyond one token.
 
 mod accept;
 mod answer;

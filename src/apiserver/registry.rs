@@ -267,11 +267,6 @@ impl Resource {
         object
     }
 
-    /// `/v1, Resource=configmaps`, as Go prints it in messages.
-    pub(super) fn group_version_resource(definition: &ResourceDefinition) -> String {
-        format!("{}/{}, Resource={}", definition.group, definition.version, definition.plural)
-    }
-
     /// Whether this is a built-in kind.
     pub(super) fn is(&self, group: &str, kind: &str) -> bool {
         let definition = &self.definition;
@@ -281,15 +276,21 @@ impl Resource {
     /// Whether objects count the changes of what they ask for in `metadata.generation`.
     pub(super) fn counts_generations(&self) -> bool {
         let definition = &self.definition;
+        let kind = definition.kind.as_str();
         !definition.builtin
-            || matches!(
-                definition.group.as_str(),
-                "apps"
-                    | "apiextensions.k8s.io"
-                    | "batch"
-                    | "networking.k8s.io"
-                    | "policy"
-                    | "scheduling.k8s.io"
-            )
+            || match definition.group.as_str() {
+                "" => matches!(kind, "Pod" | "PodTemplate" | "ReplicationController"),
+                "apps" => kind != "ControllerRevision",
+                "admissionregistration.k8s.io"
+                | "apiextensions.k8s.io"
+                | "batch"
+                | "discovery.k8s.io"
+                | "networking.k8s.io"
+                | "policy"
+                | "scheduling.k8s.io" => true,
+                // Counted from its first change on.
+                "storage.k8s.io" => kind == "CSIDriver",
+                _ => false,
+            }
     }
 }

@@ -33,20 +33,35 @@ enum Serves {
 }
 
 const ALL: &[&str] = &["all"];
+const EXTENSIONS: &[&str] = &["api-extensions"];
 const NONE: &[&str] = &[];
 
 #[rustfmt::skip]
 const ENTRIES: &[Entry] = &[
+    entry("", "v1", "Binding", "bindings", NONE, NONE, true, Serves::Answers, NONE),
     entry("", "v1", "ConfigMap", "configmaps", &["cm"], NONE, true, Serves::Objects, NONE),
+    entry("", "v1", "Endpoints", "endpoints", &["ep"], NONE, true, Serves::Objects, NONE),
     entry("", "v1", "Event", "events", &["ev"], NONE, true, Serves::Objects, EVENT_FIELDS),
     entry("", "v1", "LimitRange", "limitranges", &["limits"], NONE, true, Serves::Objects, NONE),
     entry("", "v1", "Namespace", "namespaces", &["ns"], NONE, false, Serves::Status, &["status.phase"]),
+    entry("", "v1", "Node", "nodes", &["no"], NONE, false, Serves::Status, &["spec.unschedulable"]),
+    entry("", "v1", "PersistentVolume", "persistentvolumes", &["pv"], NONE, false, Serves::Status, NONE),
     entry("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"], NONE, true, Serves::Status, NONE),
+    entry("", "v1", "Pod", "pods", &["po"], ALL, true, Serves::Status, POD_FIELDS),
+    entry("", "v1", "PodTemplate", "podtemplates", NONE, NONE, true, Serves::Objects, NONE),
+    entry("", "v1", "ReplicationController", "replicationcontrollers", &["rc"], ALL, true, Serves::Scale, &["status.replicas"]),
     entry("", "v1", "ResourceQuota", "resourcequotas", &["quota"], NONE, true, Serves::Status, NONE),
     entry("", "v1", "Secret", "secrets", NONE, NONE, true, Serves::Objects, &["type"]),
     entry("", "v1", "Service", "services", &["svc"], ALL, true, Serves::Status, &["spec.clusterIP", "spec.type"]),
     entry("", "v1", "ServiceAccount", "serviceaccounts", &["sa"], NONE, true, Serves::Objects, NONE),
-    entry("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", &["crd", "crds"], &["api-extensions"], false, Serves::Status, NONE),
+    entry("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", "mutatingadmissionpolicies", NONE, EXTENSIONS, false, Serves::Objects, NONE),
+    entry("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", NONE, EXTENSIONS, false, Serves::Objects, NONE),
+    entry("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", NONE, EXTENSIONS, false, Serves::Objects, NONE),
+    entry("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", NONE, EXTENSIONS, false, Serves::Status, NONE),
+    entry("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", NONE, EXTENSIONS, false, Serves::Objects, NONE),
+    entry("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", NONE, EXTENSIONS, false, Serves::Objects, NONE),
+    entry("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", &["crd", "crds"], EXTENSIONS, false, Serves::Status, NONE),
+    entry("apps", "v1", "ControllerRevision", "controllerrevisions", NONE, NONE, true, Serves::Objects, NONE),
     entry("apps", "v1", "DaemonSet", "daemonsets", &["ds"], ALL, true, Serves::Status, NONE),
     entry("apps", "v1", "Deployment", "deployments", &["deploy"], ALL, true, Serves::Scale, NONE),
     entry("apps", "v1", "ReplicaSet", "replicasets", &["rs"], ALL, true, Serves::Scale, &["status.replicas"]),
@@ -58,17 +73,38 @@ const ENTRIES: &[Entry] = &[
     entry("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], ALL, true, Serves::Status, NONE),
     entry("batch", "v1", "CronJob", "cronjobs", &["cj"], ALL, true, Serves::Status, NONE),
     entry("batch", "v1", "Job", "jobs", NONE, ALL, true, Serves::Status, &["status.successful"]),
+    entry("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", NONE, NONE, true, Serves::Objects, NONE),
+    entry("networking.k8s.io", "v1", "IngressClass", "ingressclasses", NONE, NONE, false, Serves::Objects, NONE),
     entry("networking.k8s.io", "v1", "Ingress", "ingresses", &["ing"], NONE, true, Serves::Status, NONE),
     entry("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", &["netpol"], NONE, true, Serves::Objects, NONE),
+    entry("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", NONE, NONE, false, Serves::Objects, NONE),
     entry("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", &["pdb"], NONE, true, Serves::Status, NONE),
     entry("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", NONE, NONE, false, Serves::Objects, NONE),
     entry("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", NONE, NONE, false, Serves::Objects, NONE),
     entry("rbac.authorization.k8s.io", "v1", "Role", "roles", NONE, NONE, true, Serves::Objects, NONE),
     entry("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", NONE, NONE, true, Serves::Objects, NONE),
     entry("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", &["pc"], NONE, false, Serves::Objects, NONE),
+    entry("storage.k8s.io", "v1", "CSIDriver", "csidrivers", NONE, NONE, false, Serves::Objects, NONE),
+    entry("storage.k8s.io", "v1", "CSINode", "csinodes", NONE, NONE, false, Serves::Objects, NONE),
+    entry("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities", NONE, NONE, true, Serves::Objects, NONE),
+    entry("storage.k8s.io", "v1", "StorageClass", "storageclasses", &["sc"], NONE, false, Serves::Objects, NONE),
+    entry("storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", NONE, NONE, false, Serves::Status, NONE),
+    entry("storage.k8s.io", "v1", "VolumeAttributesClass", "volumeattributesclasses", &["vac"], NONE, false, Serves::Objects, NONE),
     entry("coordination.k8s.io", "v1", "Lease", "leases", NONE, NONE, true, Serves::Objects, NONE),
 ];
 
+const POD_FIELDS: &[&str] = &[
+    "spec.host",
+    "spec.hostNetwork",
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "status.nominatedNodeName",
+    "status.phase",
+    "status.podIP",
+    "status.podIPs",
+];
 const EVENT_FIELDS: &[&str] = &[
     "involvedObject.apiVersion",
     "involvedObject.fieldPath",
@@ -160,7 +196,10 @@ impl Entry {
             selectable_fields: owned(self.selectable_fields),
             stored_as: (stored_group.to_owned(), self.version.to_owned()),
             builtin: true,
-            deprecation_warning: None,
+            deprecation_warning: (self.kind == "Endpoints").then(|| {
+                "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+                    .to_owned()
+            }),
             schema: SchemaCell::lazy(type_id),
         })
     }

@@ -195,7 +195,9 @@ impl SchemaCell {
             // Built-in schemas are structural (a test compiles each), so the open schema never serves.
             let schema = Schema::compile(self.json()).unwrap_or_else(|_| Schema::open());
             Arc::new(match self.of {
-                Some(of) => schema.with_blank(types::blank(of)),
+                Some(of) => schema
+                    .with_blank(types::blank(of))
+                    .with_metadata_beside_status(types::status_brings_metadata(of)),
                 None => schema,
             })
         })

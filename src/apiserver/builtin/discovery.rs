@@ -29,9 +29,13 @@ const GROUP_ORDER: &[&str] = &[
     "networking.k8s.io",
     "policy",
     "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
     "apiextensions.k8s.io",
     "scheduling.k8s.io",
     "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
 ];
 
 type Versions<'d> = Vec<(&'d str, Vec<&'d ResourceDefinition>)>;
@@ -155,6 +159,9 @@ fn subresources(of: &ResourceDefinition) -> Vec<Subresource<'_>> {
     if of.builtin && of.group.is_empty() && of.kind == "Namespace" {
         list.push(own("finalize", &[Verb::Update]));
     }
+    if of.builtin && of.group.is_empty() && of.kind == "Pod" {
+        list.extend(pod_subresources(of));
+    }
     if of.scale.is_some() {
         list.push(Subresource {
             name: "scale",
@@ -168,6 +175,30 @@ fn subresources(of: &ResourceDefinition) -> Vec<Subresource<'_>> {
         list.push(own("status", READ_WRITE));
     }
     list
+}
+
+/// What Pods have beside their status. What needs a node is there as well, to be refused in the usual words.
+fn pod_subresources(of: &ResourceDefinition) -> Vec<Subresource<'_>> {
+    const READ_WRITE: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
+    const CONNECT: &[Verb] = &[Verb::Create, Verb::Get];
+    let own =
+        |name, kind, verbs| Subresource { name, group: "", version: &of.version, kind, verbs };
+    vec![
+        own("attach", "PodAttachOptions", CONNECT),
+        own("binding", "Binding", &[Verb::Create]),
+        own("ephemeralcontainers", "Pod", READ_WRITE),
+        Subresource {
+            name: "eviction",
+            group: "policy",
+            version: "v1",
+            kind: "Eviction",
+            verbs: &[Verb::Create],
+        },
+        own("exec", "PodExecOptions", CONNECT),
+        own("log", "Pod", &[Verb::Get]),
+        own("portforward", "PodPortForwardOptions", CONNECT),
+        own("resize", "Pod", READ_WRITE),
+    ]
 }
 
 /// `GET /api`, plain: `APIVersions`. `server_address` is the `host:port` that clients reach the server at.
@@ -325,8 +356,9 @@ mod tests {
             .map(|r| r["name"].as_str().unwrap())
             .collect();
         assert_eq!(
-            names[..5],
+            names[..6],
             [
+                "controllerrevisions",
                 "daemonsets",
                 "daemonsets/status",
                 "deployments",
@@ -334,7 +366,7 @@ mod tests {
                 "deployments/status"
             ]
         );
-        assert_eq!(list["resources"][3]["group"], "autoscaling");
+        assert_eq!(list["resources"][4]["group"], "autoscaling");
         assert_eq!(resource_list(&served(), "apps", "v2"), None);
         let core = resource_list(&served(), "", "v1").unwrap();
         assert_eq!(core["groupVersion"], "v1");

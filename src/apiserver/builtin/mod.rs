@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod openapi;
 pub mod openapi_v2;
 pub mod protobuf;
+mod selectable;
 pub mod table;
 mod types;
 mod value;
@@ -22,5 +23,6 @@ pub use self::{
     catalog::catalog,
     crd::from_crd,
     definition::{ResourceDefinition, Scale, SchemaCell, Verb},
+    selectable::selectable,
     version::compare_versions,
 };

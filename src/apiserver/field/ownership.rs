@@ -24,11 +24,16 @@ const UNOWNED_METADATA: [&str; 9] = [
     "resourceVersion",
 ];
 
-/// The part of `set` that a request through `subresource` can change: the status subresource only `status`, and the
-/// main resource everything but `status`, where there is a status subresource.
+/// The part of `set` that a request through `subresource` can change: the status subresource only `status`, and where
+/// the kind lets it metadata, and the main resource everything but `status`, where there is a status subresource.
 pub(crate) fn in_reach(set: &Set, subresource: Option<&str>, schema: &Schema) -> Set {
     let is_status = |element: &Element| matches!(element, Element::Field(name) if name == "status");
+    let is_metadata =
+        |element: &Element| matches!(element, Element::Field(name) if name == "metadata");
     match subresource {
+        Some("status") if schema.has_metadata_beside_status() => {
+            set.only(|element| is_status(element) || is_metadata(element))
+        }
         Some("status") => set.only(is_status),
         None if schema.has_status_subresource() => set.only(|element| !is_status(element)),
         _ => set.clone(),

@@ -123,7 +123,12 @@ pub(super) fn may_go(resource: &Resource, name: &str) -> Result<(), Failure> {
 pub(super) fn is_done(resource: &Resource, object: &Value) -> bool {
     let own = object.pointer("/spec/finalizers").and_then(Value::as_array);
     let holds_itself = resource.is("", "Namespace") && own.is_some_and(|list| !list.is_empty());
-    object::is_deleting(object) && object::finalizers(object).is_empty() && !holds_itself
+    let grace = object::metadata(object, "deletionGracePeriodSeconds").and_then(Value::as_i64);
+    let has_time = grace.is_some_and(|seconds| seconds > 0);
+    object::is_deleting(object)
+        && object::finalizers(object).is_empty()
+        && !holds_itself
+        && !has_time
 }
 
 /// Gives an object that is to go what lets it end in order. Answers whether it needs that.

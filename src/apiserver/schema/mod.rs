@@ -31,6 +31,7 @@ pub(crate) use self::{
 pub struct Schema {
     root: Node,
     status_subresource: bool,
+    status_brings_metadata: bool,
     blank: Value,
 }
 
@@ -57,7 +58,7 @@ impl Schema {
 
     fn of(root: Node) -> Schema {
         let status_subresource = root.properties.contains_key("status");
-        Schema { root, status_subresource, blank: json!({}) }
+        Schema { root, status_subresource, status_brings_metadata: false, blank: json!({}) }
     }
 
     /// Says what an object is before anybody says anything, so that what is always there is owned by nobody: the empty
@@ -84,6 +85,18 @@ impl Schema {
     /// Whether the kind has a status subresource.
     pub(crate) const fn has_status_subresource(&self) -> bool {
         self.status_subresource
+    }
+
+    /// Says that a request through the status subresource may write metadata as well, as for most built-in kinds.
+    #[must_use]
+    pub fn with_metadata_beside_status(mut self, has: bool) -> Schema {
+        self.status_brings_metadata = has;
+        self
+    }
+
+    /// Whether a request through the status subresource may write metadata as well.
+    pub(crate) const fn has_metadata_beside_status(&self) -> bool {
+        self.status_brings_metadata
     }
 
     /// Drops the fields that the schema does not know and returns their paths (`spec.list[0].extra`), sorted.

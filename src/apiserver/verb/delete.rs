@@ -6,7 +6,7 @@ use futures::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Call, list, options::is_dry};
+use super::{Call, graceful, list, options::is_dry};
 use crate::apiserver::{
     answer::Answer,
     decode::{self, DecodeError},
@@ -39,6 +39,8 @@ pub(in crate::apiserver) struct Deletion {
     pub uid: Option<String>,
     /// Only if it is at this revision.
     pub revision: Option<u64>,
+    /// How many seconds the object may take to end, where its kind takes time.
+    pub grace: Option<i64>,
     /// Do everything but store.
     pub dry_run: bool,
     /// Whether `orphanDependents: false` was said.
@@ -51,18 +53,24 @@ fn returns_deleted(call: &Call) -> bool {
     definition.builtin
         && matches!(
             (definition.group.as_str(), definition.kind.as_str()),
-            ("storage.k8s.io", _)
-                | (
-                    "",
-                    "Namespace"
-                        | "PersistentVolume"
-                        | "PersistentVolumeClaim"
-                        | "Pod"
-                        | "PodTemplate"
-                        | "ResourceQuota"
-                        | "Service"
-                        | "ServiceAccount"
-                )
+            (
+                "storage.k8s.io",
+                "CSIDriver"
+                    | "CSINode"
+                    | "StorageClass"
+                    | "VolumeAttachment"
+                    | "VolumeAttributesClass"
+            ) | (
+                "",
+                "Namespace"
+                    | "PersistentVolume"
+                    | "PersistentVolumeClaim"
+                    | "Pod"
+                    | "PodTemplate"
+                    | "ResourceQuota"
+                    | "Service"
+                    | "ServiceAccount"
+            )
         )
 }
 
@@ -164,6 +172,11 @@ fn deletion(call: &Call) -> Result<Deletion, Failure> {
         if let Some(orphan) = call.query.switch("orphanDependents") {
             options["orphanDependents"] = orphan.into();
         }
+        if let Some(seconds) = call.query.get("gracePeriodSeconds")
+            && let Ok(seconds) = seconds.parse::<i64>()
+        {
+            options["gracePeriodSeconds"] = seconds.into();
+        }
         options
     } else {
         let options = decode::object(&call.content_type, &call.body).map_err(DecodeError::plain)?;
@@ -204,6 +217,7 @@ fn deletion(call: &Call) -> Result<Deletion, Failure> {
         propagation,
         uid: precondition("uid").map(str::to_owned),
         revision: precondition("resourceVersion").map(|text| text.parse().unwrap_or(0)),
+        grace: options.get("gracePeriodSeconds").and_then(Value::as_i64),
         dry_run,
         asked_not_to_orphan: options.get("orphanDependents") == Some(&Value::Bool(false)),
     })
@@ -231,6 +245,9 @@ pub(in crate::apiserver) async fn delete(
 ) -> Result<Deleted, Failure> {
     let definition = &resource.definition;
     lifecycle::may_go(resource, &key.name)?;
+    if graceful::takes_time(resource) {
+        return graceful::delete(server, resource, key, deletion).await;
+    }
     loop {
         let stored =
             server.store.get(key).ok_or_else(|| Failure::not_found(definition, &key.name))?;
@@ -262,7 +279,7 @@ pub(in crate::apiserver) async fn delete(
     }
 }
 
-fn check_preconditions(
+pub(super) fn check_preconditions(
     resource: &Resource,
     stored: &Stored,
     deletion: &Deletion,
@@ -294,21 +311,7 @@ fn mark(
     propagation: Option<Propagation>,
 ) -> bool {
     let before = object.clone();
-    let mut finalizers: Vec<String> =
-        object::finalizers(object).into_iter().map(str::to_owned).collect();
-    if let Some(propagation) = propagation {
-        let wanted = match propagation {
-            Propagation::Background => None,
-            Propagation::Foreground => Some(FOREGROUND),
-            Propagation::Orphan => Some(ORPHAN),
-        };
-        finalizers.retain(|f| (f != FOREGROUND && f != ORPHAN) || Some(f.as_str()) == wanted);
-        if let Some(wanted) = wanted.filter(|wanted| !finalizers.iter().any(|f| f == wanted)) {
-            finalizers.push(wanted.to_owned());
-        }
-        let names: Vec<&str> = finalizers.iter().map(String::as_str).collect();
-        object::set_finalizers(object, &names);
-    }
+    set_propagation(object, propagation);
     if !object::is_deleting(object) {
         let now = object::time(server.now());
         object::set(object, "deletionTimestamp", now.as_str().into());
@@ -325,4 +328,22 @@ fn mark(
         }
     }
     *object != before
+}
+
+/// Gives an object the finalizers of a propagation.
+pub(super) fn set_propagation(object: &mut Value, propagation: Option<Propagation>) {
+    let Some(propagation) = propagation else { return };
+    let mut finalizers: Vec<String> =
+        object::finalizers(object).into_iter().map(str::to_owned).collect();
+    let wanted = match propagation {
+        Propagation::Background => None,
+        Propagation::Foreground => Some(FOREGROUND),
+        Propagation::Orphan => Some(ORPHAN),
+    };
+    finalizers.retain(|f| (f != FOREGROUND && f != ORPHAN) || Some(f.as_str()) == wanted);
+    if let Some(wanted) = wanted.filter(|wanted| !finalizers.iter().any(|f| f == wanted)) {
+        finalizers.push(wanted.to_owned());
+    }
+    let names: Vec<&str> = finalizers.iter().map(String::as_str).collect();
+    object::set_finalizers(object, &names);
 }

@@ -1,11 +1,14 @@
 //! What a request does to a resource: one file a verb.
 
+mod allocated;
 mod create;
 mod delete;
 mod get;
+mod graceful;
 mod list;
 mod options;
 mod patch;
+mod pod;
 mod prepare;
 mod present;
 mod scale;
@@ -58,6 +61,10 @@ pub(super) enum Part {
     Scale,
     /// A namespace's own finalizers.
     Finalize,
+    /// The containers that look at a running pod.
+    EphemeralContainers,
+    /// The resources of a pod's containers.
+    Resize,
 }
 
 impl Part {
@@ -68,6 +75,8 @@ impl Part {
             Part::Status => Some("status"),
             Part::Scale => Some("scale"),
             Part::Finalize => Some("finalize"),
+            Part::EphemeralContainers => Some("ephemeralcontainers"),
+            Part::Resize => Some("resize"),
         }
     }
 }
@@ -95,6 +104,11 @@ async fn dispatch(call: &Call) -> Result<Answer, Failure> {
     if call.is_watch_path {
         call.need(Verb::Watch)?;
         return watch::watch(call);
+    }
+    if let Some(part) = &call.subresource
+        && let Some(answer) = pod::part(call, name, part).await
+    {
+        return answer;
     }
     let Some(part) = call.part() else {
         return match definition.builtin {
@@ -147,6 +161,9 @@ async fn collection(call: &Call) -> Result<Answer, Failure> {
         }
         Method::POST if call.namespace.is_some() || !definition.namespaced => {
             call.need(Verb::Create)?;
+            if call.resource.is("", "Binding") {
+                return pod::bind_named(call).await;
+            }
             create::create(call).await
         }
         Method::DELETE if call.namespace.is_some() || !definition.namespaced => {
@@ -199,6 +216,10 @@ impl Call {
             Some("status") if definition.status => Some(Part::Status),
             Some("scale") if definition.scale.is_some() => Some(Part::Scale),
             Some("finalize") if self.resource.is("", "Namespace") => Some(Part::Finalize),
+            Some("ephemeralcontainers") if self.resource.is("", "Pod") => {
+                Some(Part::EphemeralContainers)
+            }
+            Some("resize") if self.resource.is("", "Pod") => Some(Part::Resize),
             Some(_) => None,
         }
     }

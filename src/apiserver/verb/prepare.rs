@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Call, Part, options::FieldValidation, options::WriteOptions, scale};
+use super::{
+    Call, Part, allocated::Allocated, options::FieldValidation, options::WriteOptions, scale,
+};
 use crate::apiserver::{
     builtin::{ResourceDefinition, admission},
     decode::{self, Decoded},
@@ -167,18 +169,27 @@ impl Call {
         }
         let mut warnings =
             self.drop_unknown(&mut object, duplicates, options.validation, origin)?;
+        // Nodes come with their status.
         if definition.status
+            && !self.resource.is("", "Node")
             && let Some(fields) = object.as_object_mut()
         {
             fields.remove("status");
         }
         object::set(&mut object, "uid", Uuid::new_v4().to_string().into());
         object::set(&mut object, "creationTimestamp", object::time(now).into());
-        if self.resource.counts_generations() {
+        if self.resource.counts_generations() && !self.resource.is("storage.k8s.io", "CSIDriver") {
             object::set(&mut object, "generation", 1.into());
         }
         let allocated = Allocated::of(definition, &object);
-        self.with_admission(|context| admission::prepare_create(definition, &mut object, context));
+        let forbidden = self.with_admission(|context| {
+            let forbidden = admission::forbids(definition, &object, context);
+            admission::prepare_create(definition, &mut object, context);
+            forbidden
+        });
+        if let Some(why) = forbidden {
+            return Err(Failure::forbidden(definition, object::name(&object), &why));
+        }
         self.apply_defaults(&mut object, origin);
         if origin != Origin::Apply {
             // What is allocated comes after ownership is settled, and is nobody's.
@@ -187,7 +198,7 @@ impl Call {
             field::track_update(None, &mut object, manager, None, schema, now);
             allocated.give_back(&mut object);
         }
-        if let Err(failure) = self.validate(&object, None) {
+        if let Err(failure) = self.validate(&object, None, Part::Main) {
             return Err(failure.warn(warnings));
         }
         warnings.extend(admission::warnings(definition, &object, None));
@@ -240,7 +251,7 @@ impl Call {
             allocated.give_back(&mut new);
         }
         if new != *old
-            && let Err(failure) = self.validate(&new, Some(old))
+            && let Err(failure) = self.validate(&new, Some(old), part)
         {
             return Err(failure.warn(warnings));
         }
@@ -312,12 +323,39 @@ impl Call {
                 let mut kept = old.clone();
                 keep(&mut kept, &new, "status");
                 object::copy(&mut kept, &new, "managedFields");
+                for field in self.metadata_beside_status() {
+                    object::copy(&mut kept, &new, field);
+                }
                 kept
             }
             Part::Finalize => {
                 keep(&mut new, old, "status");
                 new
             }
+            Part::EphemeralContainers | Part::Resize => {
+                let mut kept = old.clone();
+                object::copy(&mut kept, &new, "managedFields");
+                if part == Part::Resize {
+                    admission::take_sizes(&mut kept, &new);
+                } else if kept["spec"].is_object() {
+                    keep(&mut kept["spec"], &new["spec"], "ephemeralContainers");
+                }
+                kept
+            }
+        }
+    }
+
+    /// The metadata that may be written together with a status (what the status strategies of kinds do not reset).
+    fn metadata_beside_status(&self) -> &'static [&'static str] {
+        let definition = self.definition();
+        match (definition.builtin, definition.kind.as_str()) {
+            (false, _)
+            | (_, "CustomResourceDefinition" | "ValidatingAdmissionPolicy" | "VolumeAttachment") => {
+                &[]
+            }
+            (_, "Deployment") => &["annotations", "finalizers", "ownerReferences"],
+            (_, "Pod") => &["annotations", "finalizers", "labels"],
+            _ => &["annotations", "finalizers", "labels", "ownerReferences"],
         }
     }
 
@@ -346,9 +384,14 @@ impl Call {
         };
         // Its controller hands a Deployment's annotations on.
         let hands_on = self.definition().builtin && self.definition().kind == "Deployment";
+        let labels = |object: &Map<String, Value>| {
+            object.get("metadata").and_then(|metadata| metadata.get("labels")).cloned()
+        };
+        let is_labelled = self.resource.is("discovery.k8s.io", "EndpointSlice");
         changed
             || new.keys().any(|field| counts(field) && !old.contains_key(field))
             || (hands_on && annotations(old) != annotations(new))
+            || (is_labelled && labels(old) != labels(new))
     }
 
     /// Drops what the schema does not know, and says so as the client wishes.
@@ -381,13 +424,20 @@ impl Call {
         }
     }
 
-    fn validate(&self, new: &Value, old: Option<&Value>) -> Result<(), Failure> {
+    fn validate(&self, new: &Value, old: Option<&Value>, part: Part) -> Result<(), Failure> {
         let definition = self.definition();
-        let mut errors = admission::validate(definition, new, old);
+        let mut errors = match (part, old) {
+            (Part::EphemeralContainers, Some(old)) => admission::validate_debugging(new, old),
+            (Part::Resize, Some(old)) => admission::validate_resize(new, old),
+            _ => admission::validate(definition, new, old),
+        };
         let mut of_schema = definition.schema().validate(new, old);
         if definition.builtin {
             // Whether a list may say something twice is a matter of a built-in kind's own rules.
-            of_schema.retain(|error| error.kind != FieldErrorKind::Duplicate);
+            of_schema.retain(|error| {
+                error.kind != FieldErrorKind::Duplicate
+                    && !admission::judges_itself(definition, &error.path)
+            });
         }
         errors.extend(of_schema);
         errors.extend(scale::validate(definition, new));
@@ -405,8 +455,22 @@ impl Call {
             let page = self.server.store.list(&services.id, &Range::default());
             page.map(|page| page.objects.iter().map(|o| o.value()).collect()).unwrap_or_default()
         };
+        let classes = || -> Vec<Value> {
+            let Some(of) = served.find("scheduling.k8s.io", "v1", "priorityclasses") else {
+                return Vec::new();
+            };
+            let page = self.server.store.list(&of.id, &Range::default());
+            page.map(|page| page.objects.iter().map(|o| o.value()).collect()).unwrap_or_default()
+        };
         let context = admission::Context {
             now: self.server.now(),
+            priority_class: &|name| match name {
+                "" => classes().into_iter().find(|class| class["globalDefault"] == true),
+                name => {
+                    let found = classes().into_iter().find(|class| object::name(class) == name);
+                    found.or_else(|| admission::system_priority(name))
+                }
+            },
             served: &served.definitions,
             cluster_ip_taken: &|address| {
                 services()
@@ -424,43 +488,6 @@ impl Call {
             },
         };
         act(&context)
-    }
-}
-
-/// Fields of a spec that are given by the server, after all others, where the client left them out.
-struct Allocated(Vec<(&'static str, Option<Value>)>);
-
-impl Allocated {
-    /// What will be allocated for an object that was sent so.
-    fn of(definition: &ResourceDefinition, sent: &Value) -> Allocated {
-        let fields: &[&'static str] = match definition.kind.as_str() {
-            "Service" => &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"],
-            "Namespace" => &["finalizers"],
-            _ => &[],
-        };
-        let fields = fields.iter().filter(|field| {
-            definition.builtin && sent.pointer(&format!("/spec/{field}")).is_none_or(Value::is_null)
-        });
-        Allocated(fields.map(|field| (*field, None)).collect())
-    }
-
-    fn take_from(mut self, object: &mut Value) -> Allocated {
-        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-            for (field, value) in &mut self.0 {
-                *value = spec.remove(*field);
-            }
-        }
-        self
-    }
-
-    fn give_back(self, object: &mut Value) {
-        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-            for (field, value) in self.0 {
-                if let Some(value) = value {
-                    spec.insert(field.to_owned(), value);
-                }
-            }
-        }
     }
 }
 

@@ -161,8 +161,10 @@ fn selector_text(selector: &Value) -> String {
     if let Some(text) = selector.as_str() {
         return text.to_owned();
     }
-    let mut terms: Vec<String> = selector
-        .get("matchLabels")
+    // A ReplicationController has the labels themselves.
+    let is_plain = selector.as_object().is_some_and(|map| map.values().all(Value::is_string));
+    let labels = if is_plain { Some(selector) } else { selector.get("matchLabels") };
+    let mut terms: Vec<String> = labels
         .and_then(Value::as_object)
         .into_iter()
         .flatten()

@@ -2,6 +2,7 @@
 
 use super::Call;
 use crate::apiserver::{
+    builtin::selectable,
     failure::Failure,
     registry::Resource,
     selector::{FieldSelector, LabelSelector},
@@ -43,12 +44,6 @@ impl Call {
                 format!(
                     "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                 )
-            } else if definition.builtin {
-                let resource = Resource::group_version_resource(definition);
-                format!(
-                    "Unable to find \"{resource}\" that match label selector \"{label_text}\", field selector \
-                     \"{text}\": {why}"
-                )
             } else {
                 why
             }));
@@ -76,7 +71,8 @@ impl Selection {
             |path: &str, is: &str| self.fields.required(path).is_none_or(|name| name == is);
         may_be("metadata.name", &stored.key.name)
             && may_be("metadata.namespace", &stored.key.namespace)
-            && (self.asks_for_a_name_only() || self.fields.matches(&resource.read(stored)))
+            && (self.asks_for_a_name_only()
+                || self.fields.matches(&selectable(&resource.definition, resource.read(stored))))
     }
 
     fn asks_for_a_name_only(&self) -> bool {

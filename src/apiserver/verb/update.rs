@@ -129,9 +129,17 @@ impl Call {
     pub(super) fn takes_unconditional_updates(&self) -> bool {
         let definition = self.definition();
         definition.builtin
+            && definition.group != "admissionregistration.k8s.io"
             && !matches!(
                 definition.kind.as_str(),
-                "CustomResourceDefinition" | "Lease" | "PodDisruptionBudget"
+                "CSIDriver"
+                    | "CSINode"
+                    | "CSIStorageCapacity"
+                    | "CustomResourceDefinition"
+                    | "Lease"
+                    | "PodDisruptionBudget"
+                    | "RuntimeClass"
+                    | "VolumeAttachment"
             )
     }
 
@@ -142,7 +150,7 @@ impl Call {
             && (definition.group == "rbac.authorization.k8s.io"
                 || matches!(
                     definition.kind.as_str(),
-                    "Endpoints" | "Event" | "Lease" | "LimitRange" | "Service"
+                    "Endpoints" | "Event" | "Lease" | "LimitRange" | "RuntimeClass" | "Service"
                 ))
     }
 }

@@ -51,7 +51,7 @@ spec: {size: 3, color: red}
 ";
 
 /// One command: its words, whether it succeeds, and what its output holds.
-type Step = (&'static str, bool, &'static [&'static str]);
+pub(super) type Step = (&'static str, bool, &'static [&'static str]);
 
 const STEPS: &[Step] = &[
     ("version", true, &["Server Version: v1."]),
@@ -318,8 +318,13 @@ async fn every_command_works_with(program: &Path) {
         "generated.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: gen-}\n",
     );
+    play(program, &served, STEPS).await;
+}
+
+/// Types every command and looks at what it says.
+pub(super) async fn play(program: &Path, served: &Served, steps: &[Step]) {
     let mut wrong = Vec::new();
-    for (words, succeeds, holds) in STEPS {
+    for (words, succeeds, holds) in steps {
         let arguments: Vec<&str> = words.split(' ').collect();
         let mut command = served.kubectl(program, &arguments);
         command.env("KUBE_EDITOR", "sed -i s/^..l:.w$/\\ \\ l:\\ edited/");
@@ -341,7 +346,7 @@ async fn every_command_works_with(program: &Path) {
         wrong.is_empty(),
         "{} of {} commands:\n\n{}",
         wrong.len(),
-        STEPS.len(),
+        steps.len(),
         wrong.join("\n\n")
     );
 }

@@ -4,6 +4,7 @@ mod client;
 mod crash;
 mod crd_rules;
 mod kubectl;
+mod kubectl_pods;
 mod listen;
 mod page;
 mod request;

@@ -121,4 +121,4 @@ macro_rules! chapters {
     };
 }
 
-chapters! { objects strict patches apply schemas lists watches deletion discovery kinds }
+chapters! { objects strict patches apply schemas lists watches deletion discovery kinds pods cluster }

@@ -233,7 +233,7 @@ pub(super) fn label_selector(selector: &Value, path: &str, errors: &mut Vec<Fiel
 }
 
 /// Whether a `LabelSelector` object selects these labels. One that is invalid selects nothing.
-pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
+pub fn selects(selector: &Value, labels: &Value) -> bool {
     let label = |key: &str| labels.get(key).and_then(Value::as_str);
     let equal = entries(selector, "/matchLabels").all(|(key, value)| label(key) == value.as_str());
     equal

@@ -4,19 +4,32 @@
 //! schema's defaults, then the schema's validation together with [`validate`]. Preparing an object that was prepared
 //! before changes nothing.
 
+mod bare_pod;
+mod bare_pod_rules;
 mod config;
 mod definition;
+mod endpoint;
 mod format;
 mod metadata;
 mod namespace;
+mod node;
 mod pod;
+mod pod_parts;
 mod pod_rules;
 mod policy;
 mod rbac;
 mod service;
 mod service_rules;
+mod storage;
+mod webhook;
 mod workload;
 mod workload_rules;
+
+pub use self::{
+    bare_pod::system_priority,
+    metadata::selects as label_selector_matches,
+    pod_parts::{take_sizes, validate_debugging, validate_resize},
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -34,6 +47,8 @@ pub struct Context<'a> {
     pub cluster_ip_taken: &'a dyn Fn(&str) -> bool,
     /// Whether another Service has this node port.
     pub node_port_taken: &'a dyn Fn(u16) -> bool,
+    /// The PriorityClass of this name, or without a name the one that is taken unless said.
+    pub priority_class: &'a dyn Fn(&str) -> Option<Value>,
 }
 
 /// Checks that every value of an object has a type that its field can hold. Custom kinds are checked by their schema
@@ -61,8 +76,35 @@ pub fn warnings(
 ) -> Vec<String> {
     match (definition.builtin, definition.kind.as_str()) {
         (true, "Service") => service_rules::warnings(object),
+        (true, "Pod") if old.is_none() => bare_pod_rules::warnings(object),
+        (true, "CSIDriver") if old.is_none() => storage::warnings(object),
         (false, _) if old.is_none() => metadata::warnings(object),
         _ => Vec::new(),
+    }
+}
+
+/// Whether the rules of a kind alone judge what stands at a path, in words that its schema does not have.
+#[must_use]
+pub fn judges_itself(definition: &ResourceDefinition, path: &str) -> bool {
+    match (definition.group.as_str(), definition.kind.as_str()) {
+        ("", "Node") => path.starts_with("spec.taints["),
+        ("", "PersistentVolume") => path.starts_with("spec.accessModes"),
+        ("storage.k8s.io", "StorageClass") => path == "reclaimPolicy",
+        ("admissionregistration.k8s.io", _) => path.ends_with(".sideEffects"),
+        _ => path.ends_with("spec.restartPolicy") || path.ends_with("spec.dnsPolicy"),
+    }
+}
+
+/// Why a new object may not come at all.
+#[must_use]
+pub fn forbids(
+    definition: &ResourceDefinition,
+    object: &Value,
+    context: &Context<'_>,
+) -> Option<String> {
+    match (definition.builtin, definition.group.as_str(), definition.kind.as_str()) {
+        (true, "", "Pod") => bare_pod_rules::forbids(object, context),
+        _ => None,
     }
 }
 
@@ -100,6 +142,20 @@ fn prepare(
         ("", "Service") => service::prepare(object, old, context),
         ("", "PersistentVolumeClaim") => workload::prepare_volume_claim(object, is_new),
         ("", "LimitRange") => policy::prepare_limit_range(object),
+        ("", "Pod") => bare_pod::prepare(object, old, context),
+        ("", "PodTemplate") => {
+            if let Some(template) = super::value::object_at(object, "template") {
+                pod::default_template(template);
+            }
+        }
+        ("", "ReplicationController") => workload::prepare_replication_controller(object),
+        ("", "Node") => node::prepare(object, is_new),
+        ("", "PersistentVolume") => storage::prepare_volume(object, old, context),
+        ("", "Endpoints") => endpoint::prepare(object),
+        ("storage.k8s.io", kind) => storage::prepare(kind, object, is_new),
+        ("discovery.k8s.io", _) => endpoint::prepare_slice(object),
+        ("networking.k8s.io", "IngressClass") => endpoint::prepare_class(object),
+        ("admissionregistration.k8s.io", kind) => webhook::prepare(kind, object),
         ("apps", "Deployment") => workload::prepare_deployment(object),
         ("apps", "ReplicaSet") => workload::prepare_replica_set(object),
         ("apps", "DaemonSet") => workload::prepare_daemon_set(object),
@@ -154,6 +210,22 @@ pub fn validate(
         ("", "Service") => service_rules::validate(new, old, &mut errors),
         ("", "ResourceQuota") => policy::validate_quota(new, &mut errors),
         (_, "Event") => namespace::validate_event(new, &mut errors),
+        ("", "Pod") => bare_pod_rules::validate(new, old, &mut errors),
+        ("", "PodTemplate") => {
+            if let Some(template) = new.get("template") {
+                pod_rules::validate(template, "template", &[], &mut errors);
+            }
+        }
+        ("", "ReplicationController") => workload_rules::validate_controller(new, &mut errors),
+        ("", "Node") => node::validate(new, old, &mut errors),
+        ("", "PersistentVolume") => storage::validate_volume(new, old, &mut errors),
+        ("", "Endpoints") => endpoint::validate(new, old, &mut errors),
+        ("storage.k8s.io", _) => storage::validate(kind, new, old, &mut errors),
+        ("discovery.k8s.io", _) => endpoint::validate_slice(new, old, &mut errors),
+        ("networking.k8s.io", "IngressClass") => endpoint::validate_class(new, old, &mut errors),
+        ("node.k8s.io", _) => node::validate_runtime_class(new, old, &mut errors),
+        ("admissionregistration.k8s.io", _) => webhook::validate(kind, new, &mut errors),
+        ("apps", "ControllerRevision") => workload_rules::validate_revision(new, old, &mut errors),
         ("apps", _) => workload_rules::validate(kind, new, old, &mut errors),
         ("batch", "Job") => workload_rules::validate_job(new, old, &mut errors),
         ("batch", "CronJob") => workload_rules::validate_cron_job(new, &mut errors),

@@ -27,7 +27,21 @@ pub(super) fn validate(
     labels(template, "/metadata/labels", &format!("{path}.labels"), errors);
     let Some(spec) = template.get("spec") else { return };
     let path = format!("{path}.spec");
-    let mut volumes = volumes(spec, &path, errors);
+    validate_spec(spec, &path, claims, errors);
+    if !list(spec, "/ephemeralContainers").is_empty() {
+        let said = "ephemeral containers not allowed in pod template";
+        errors.push(FieldError::forbidden(format!("{path}.ephemeralContainers"), said));
+    }
+}
+
+/// Validates the spec at `path`, of a pod or a template.
+pub(super) fn validate_spec(
+    spec: &Value,
+    path: &str,
+    claims: &[&str],
+    errors: &mut Vec<FieldError>,
+) {
+    let mut volumes = volumes(spec, path, errors);
     volumes.extend(claims);
     let mut names = BTreeSet::new();
     for field in ["initContainers", "containers"] {
@@ -43,9 +57,16 @@ pub(super) fn validate(
             one(container, &path, &volumes, errors);
         }
     }
-    if !list(spec, "/ephemeralContainers").is_empty() {
-        let said = "ephemeral containers not allowed in pod template";
-        errors.push(FieldError::forbidden(format!("{path}.ephemeralContainers"), said));
+    for (field, known) in [
+        ("restartPolicy", &["Always", "OnFailure", "Never"][..]),
+        ("dnsPolicy", &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]),
+    ] {
+        let value = text(spec, &format!("/{field}"));
+        if !value.is_empty() && !known.contains(&value) {
+            let known: Vec<String> = known.iter().map(|&known| known.to_owned()).collect();
+            let path = format!("{path}.{field}");
+            errors.push(FieldError::not_supported(path, &value.into(), &known));
+        }
     }
     if let Some(n) = number(spec, "/terminationGracePeriodSeconds").filter(|n| *n < 0) {
         let path = format!("{path}.terminationGracePeriodSeconds");

@@ -39,6 +39,22 @@ pub(super) fn prepare_replica_set(object: &mut Value) {
     template(spec);
 }
 
+/// Fills the defaults of a ReplicationController, which selects the labels of its pods unless it says otherwise.
+pub(super) fn prepare_replication_controller(object: &mut Value) {
+    inherit_labels(object);
+    let Some(spec) = object_at(object, "spec") else { return };
+    fill(spec, "replicas", 1);
+    if spec.get("template").is_some_and(Value::is_object) {
+        template(spec);
+    }
+    let labels = spec.pointer("/template/metadata/labels").cloned();
+    if let Some(labels) = labels
+        && spec.get("selector").and_then(Value::as_object).is_none_or(serde_json::Map::is_empty)
+    {
+        set(spec, "selector", labels);
+    }
+}
+
 fn inherit_labels(object: &mut Value) {
     let Some(labels) = object.pointer("/spec/template/metadata/labels").cloned() else { return };
     let own = object.pointer("/metadata/labels").and_then(Value::as_object);

@@ -1,6 +1,6 @@
 //! The kinds that run pods: what is refused.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::value::{absent, flag, list, number, text},
@@ -163,6 +163,44 @@ fn stateful_set_changes(new: &Value, old: &Value, errors: &mut Vec<FieldError>) 
                     'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
                     'minReadySeconds' are forbidden";
         errors.push(FieldError::forbidden("spec", said));
+    }
+}
+
+/// Validates a ReplicationController.
+pub(super) fn validate_controller(new: &Value, errors: &mut Vec<FieldError>) {
+    for field in ["replicas", "minReadySeconds"] {
+        if let Some(n) = number(new, &format!("/spec/{field}")).filter(|n| *n < 0) {
+            errors.push(FieldError::invalid(format!("spec.{field}"), &n.into(), NOT_NEGATIVE));
+        }
+    }
+    let selector = new.pointer("/spec/selector").cloned().unwrap_or_default();
+    if selector.as_object().is_none_or(serde_json::Map::is_empty) {
+        errors.push(FieldError::required("spec.selector", ""));
+    }
+    let Some(of) = new.pointer("/spec/template").filter(|of| of.is_object()) else {
+        errors.push(FieldError::required("spec.template", ""));
+        return;
+    };
+    let labels = of.pointer("/metadata/labels").cloned().unwrap_or_default();
+    if !selects(&json!({"matchLabels": selector}), &labels) {
+        let said = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid("spec.template.metadata.labels", &labels, said));
+    }
+    template("ReplicationController", new, errors);
+}
+
+/// Validates a ControllerRevision.
+pub(super) fn validate_revision(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let data = new.get("data").cloned().unwrap_or_default();
+    match old {
+        None if data.is_null() => errors.push(FieldError::required("data", "data is mandatory")),
+        Some(old) if old.get("data").cloned().unwrap_or_default() != data => {
+            errors.push(FieldError::invalid("data", &data, "field is immutable"));
+        }
+        _ => {}
+    }
+    if let Some(n) = number(new, "/revision").filter(|n| *n < 0) {
+        errors.push(FieldError::invalid("revision", &n.into(), NOT_NEGATIVE));
     }
 }
 

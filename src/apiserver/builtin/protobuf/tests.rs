@@ -178,11 +178,40 @@ fn times_numbers_and_unknown_fields_are_read() {
 }
 
 #[test]
+fn pods_are_read() {
+    // As a client sends one that binds port 80 of a container and tolerates everything.
+    let port = [vec![0x18, 80], field(4, b"TCP")].concat();
+    let container = [field(1, b"c"), field(2, b"nginx"), field(6, &port)].concat();
+    let mut spec = field(2, &container);
+    // Field 22 takes two bytes.
+    let toleration = field(2, b"Exists");
+    spec.extend([0xb2, 0x01, toleration.len() as u8]);
+    spec.extend(toleration);
+    let pod = [field(1, &field(1, b"a")), field(2, &spec)].concat();
+    assert_eq!(
+        decode(&envelope("v1", "Pod", &pod)).unwrap(),
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "status": {},
+            "spec": {
+                "containers": [{"name": "c", "image": "nginx", "resources": {},
+                                "ports": [{"containerPort": 80, "protocol": "TCP"}]}],
+                "tolerations": [{"operator": "Exists"}],
+            },
+        })
+    );
+    let eviction = field(1, &field(1, b"a"));
+    assert_eq!(
+        decode(&envelope("policy/v1", "Eviction", &eviction)).unwrap()["metadata"]["name"],
+        "a"
+    );
+}
+
+#[test]
 fn bad_bodies_are_refused() {
-    let unknown = ProtobufError::UnknownKind { api_version: "v1".into(), kind: "Pod".into() };
+    let unknown = ProtobufError::UnknownKind { api_version: "v1".into(), kind: "Widget".into() };
     let table = [
         (b"{}".to_vec(), ProtobufError::NoEnvelope),
-        (envelope("v1", "Pod", b""), unknown),
+        (envelope("v1", "Widget", b""), unknown),
         (
             envelope("v1", "ConfigMap", &[0x0a, 0x7f]),
             ProtobufError::Malformed("unexpected end of the message"),

@@ -69,6 +69,8 @@ impl ColumnType {
 pub enum Cell {
     /// The object's name.
     Name,
+    /// The object's name, with ` (default)` where the function says so.
+    Marked(fn(&Value) -> bool),
     /// What a path finds first; nothing when it finds nothing or a value of another type.
     Path(JsonPath),
     /// What the server computes for one of its own kinds.
@@ -91,6 +93,11 @@ impl Column {
     pub(super) fn cell(&self, object: &Value, now: Timestamp) -> Value {
         match &self.cell {
             Cell::Name => object.pointer("/metadata/name").cloned().unwrap_or_default(),
+            Cell::Marked(is_default) => {
+                let name = object.pointer("/metadata/name").and_then(Value::as_str);
+                let mark = if is_default(object) { " (default)" } else { "" };
+                format!("{}{mark}", name.unwrap_or_default()).into()
+            }
             Cell::Computed(compute) => compute(object, now),
             Cell::Path(path) => match path.first(object) {
                 None | Some(Value::Null) => Value::Null,

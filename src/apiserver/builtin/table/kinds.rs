@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Cell, Column, ColumnType, age::age_of, autoscaling as hpa, event, selector_text,
-    service as svc, workload as work,
+    Cell, Column, ColumnType, age::age_of, autoscaling as hpa, endpoint, event, node, pod,
+    selector_text, service as svc, storage, webhook, workload as work,
 };
 
-type Compute = fn(&Value, Timestamp) -> Value;
+/// What computes a cell.
+pub(super) type Compute = fn(&Value, Timestamp) -> Value;
 
-fn column(
+pub(super) fn column(
     name: &str,
     column_type: ColumnType,
     priority: i64,
@@ -27,15 +28,15 @@ fn column(
     }
 }
 
-fn text(name: &str, about: &str, cell: Compute) -> Column {
+pub(super) fn text(name: &str, about: &str, cell: Compute) -> Column {
     column(name, ColumnType::String, 0, about, cell)
 }
 
-fn whole(name: &str, about: &str, cell: Compute) -> Column {
+pub(super) fn whole(name: &str, about: &str, cell: Compute) -> Column {
     column(name, ColumnType::Integer, 0, about, cell)
 }
 
-fn wide(name: &str, about: &str, cell: Compute) -> Column {
+pub(super) fn wide(name: &str, about: &str, cell: Compute) -> Column {
     column(name, ColumnType::String, 1, about, cell)
 }
 
@@ -51,9 +52,14 @@ pub(in crate::apiserver::builtin) fn name() -> Column {
     }
 }
 
+/// The name, with a mark where the object is the one that is taken unless said.
+pub(super) fn marked_name(is_default: fn(&Value) -> bool) -> Column {
+    Column { cell: Cell::Marked(is_default), ..name() }
+}
+
 const AGE: &str = "How long ago the object was created.";
 
-fn age() -> Column {
+pub(super) fn age() -> Column {
     text("Age", AGE, |object, now| {
         age_of(object.pointer("/metadata/creationTimestamp"), now).into()
     })
@@ -84,7 +90,7 @@ pub(in crate::apiserver::builtin) fn age_of_creation() -> Column {
     })
 }
 
-fn created_at() -> Column {
+pub(super) fn created_at() -> Column {
     column("Created At", ColumnType::Date, 0, "When the object was created.", |object, _| {
         object.pointer("/metadata/creationTimestamp").cloned().unwrap_or_default()
     })
@@ -113,12 +119,14 @@ fn count_at(object: &Value, paths: &[&str]) -> usize {
 /// The columns of a built-in kind. Kinds without columns of their own get the name and the creation time.
 pub(in crate::apiserver::builtin) fn columns_of(group: &str, kind: &str) -> Vec<Column> {
     let mut columns = Vec::with_capacity(10);
-    if kind != "Event" {
+    if !matches!(kind, "Event" | "IngressClass") && group != "storage.k8s.io" {
         columns.push(name());
     }
     columns.extend(match group {
         "" => core(kind),
         "apps" | "batch" => workload(kind),
+        "storage.k8s.io" => storage::of_group(kind),
+        "admissionregistration.k8s.io" => webhook::columns(kind),
         _ => other(kind),
     });
     columns
@@ -159,6 +167,33 @@ fn core(kind: &str) -> Vec<Column> {
             age(),
         ],
         "PersistentVolumeClaim" => volume_claim(),
+        "PersistentVolume" => storage::volume(),
+        "Pod" => pod::columns(),
+        "Node" => node::columns(),
+        "Endpoints" => endpoint::columns(),
+        "PodTemplate" => vec![
+            text("Containers", "Names of the containers.", |o, _| {
+                work::of_containers(o.get("template"), "name")
+            }),
+            text("Images", "Images of the containers.", |o, _| {
+                work::of_containers(o.get("template"), "image")
+            }),
+            text("Pod Labels", "Labels of the pods.", |o, _| {
+                selector_text::labels(o.pointer("/template/metadata/labels")).into()
+            }),
+        ],
+        "ReplicationController" => {
+            let [containers, images] = of_template();
+            vec![
+                whole("Desired", "Pods that are wanted.", work::desired),
+                whole("Current", "Pods that there are.", work::current),
+                whole("Ready", "Pods that are ready.", work::ready_count),
+                age(),
+                containers,
+                images,
+                selector(|o, _| selector_text::labels(o.pointer("/spec/selector")).into()),
+            ]
+        }
         _ => vec![created_at()],
     }
 }
@@ -220,18 +255,9 @@ fn volume_claim() -> Vec<Column> {
             if bound(o) { string_at(o, "/status/capacity/storage") } else { "".into() }
         }),
         text("Access Modes", "How the volume may be mounted.", |o, _| {
-            let short = |mode: &Value| match mode.as_str().unwrap_or_default() {
-                "ReadWriteOnce" => "RWO",
-                "ReadOnlyMany" => "ROX",
-                "ReadWriteMany" => "RWX",
-                "ReadWriteOncePod" => "RWOP",
-                _ => "",
-            };
             let modes = o.pointer("/status/accessModes").and_then(Value::as_array);
             match modes {
-                Some(modes) if bound(o) => {
-                    modes.iter().map(short).collect::<Vec<_>>().join(",").into()
-                }
+                Some(modes) if bound(o) => storage::access_modes(modes).into(),
                 _ => "".into(),
             }
         }),
@@ -305,6 +331,13 @@ fn workload(kind: &str) -> Vec<Column> {
             images,
             selector(work::cron_selector),
         ],
+        "ControllerRevision" => vec![
+            text("Controller", "What it is a revision of.", work::controller),
+            text("Revision", "Which revision it is.", |o, _| {
+                o.get("revision").and_then(Value::as_i64).unwrap_or(0).into()
+            }),
+            age(),
+        ],
         _ => vec![created_at()],
     }
 }
@@ -335,6 +368,19 @@ fn other(kind: &str) -> Vec<Column> {
             text("Ports", "Ports that are open.", svc::ingress_ports),
             age(),
         ],
+        "IngressClass" => vec![
+            marked_name(|class| {
+                let annotations = class.pointer("/metadata/annotations");
+                annotations
+                    .and_then(|a| a.get("ingressclass.kubernetes.io/is-default-class"))
+                    .is_some_and(|value| value == "true")
+            }),
+            text("Controller", "Who acts on ingresses.", |o, _| string_at(o, "/spec/controller")),
+            text("Parameters", "More settings.", svc::class_parameters),
+            age(),
+        ],
+        "EndpointSlice" => endpoint::slice(),
+        "RuntimeClass" => node::runtime_class(),
         "NetworkPolicy" => vec![
             text("Pod-Selector", "Labels of the pods it applies to.", |o, _| {
                 selector_text::selector(o.pointer("/spec/podSelector")).into()

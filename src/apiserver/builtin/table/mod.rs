@@ -3,11 +3,16 @@
 mod age;
 mod autoscaling;
 mod column;
+mod endpoint;
 mod event;
 mod json_path;
 mod kinds;
+mod node;
+mod pod;
 mod selector_text;
 mod service;
+mod storage;
+mod webhook;
 mod workload;
 
 use jiff::Timestamp;
@@ -62,6 +67,12 @@ pub fn render(
             let cells: Vec<Value> = columns.iter().map(|c| c.cell(item, now)).collect();
             let mut row = Map::new();
             row.insert("cells".to_owned(), Value::Array(cells));
+            if definition.builtin
+                && definition.kind == "Pod"
+                && let Some(conditions) = pod::row_conditions(item)
+            {
+                row.insert("conditions".to_owned(), conditions);
+            }
             row.insert("object".to_owned(), row_object(item, include_object));
             Value::Object(row)
         })

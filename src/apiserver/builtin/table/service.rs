@@ -108,3 +108,16 @@ fn load_balancer(object: &Value) -> Vec<String> {
         .collect();
     addresses.into_iter().map(str::to_owned).collect()
 }
+
+/// What an IngressClass refers to: `IngressParameters.example.com/name`.
+pub(super) fn class_parameters(class: &Value, _: Timestamp) -> Value {
+    let Some(of) = class.pointer("/spec/parameters").filter(|of| of.is_object()) else {
+        return "<none>".into();
+    };
+    let text = |field: &str| of.get(field).and_then(Value::as_str);
+    let (kind, name) = (text("kind").unwrap_or_default(), text("name").unwrap_or_default());
+    match text("apiGroup") {
+        Some(group) => format!("{kind}.{group}/{name}").into(),
+        None => format!("{kind}/{name}").into(),
+    }
+}

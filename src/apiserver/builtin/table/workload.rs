@@ -79,8 +79,9 @@ fn template(object: &Value) -> Option<&Value> {
     paths.iter().find_map(|path| object.pointer(path))
 }
 
-fn of_containers(object: &Value, field: &str) -> Value {
-    let containers = template(object).and_then(|t| t.pointer("/spec/containers")?.as_array());
+/// A field of the containers of a pod template.
+pub(super) fn of_containers(template: Option<&Value>, field: &str) -> Value {
+    let containers = template.and_then(|t| t.pointer("/spec/containers")?.as_array());
     let texts: Vec<&str> = containers
         .into_iter()
         .flatten()
@@ -91,12 +92,12 @@ fn of_containers(object: &Value, field: &str) -> Value {
 
 /// Names of the template's containers.
 pub(super) fn containers(object: &Value, _: Timestamp) -> Value {
-    of_containers(object, "name")
+    of_containers(template(object), "name")
 }
 
 /// Images of the template's containers.
 pub(super) fn images(object: &Value, _: Timestamp) -> Value {
-    of_containers(object, "image")
+    of_containers(template(object), "image")
 }
 
 /// The selector of a Deployment, empty when it selects everything.
@@ -190,5 +191,21 @@ pub(super) fn last_schedule(cron: &Value, now: Timestamp) -> Value {
     match cron.pointer("/status/lastScheduleTime") {
         None | Some(Value::Null) => "<none>".into(),
         time => age_of(time, now).into(),
+    }
+}
+
+/// What an object belongs to: `daemonset.apps/web`.
+pub(super) fn controller(object: &Value, _: Timestamp) -> Value {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let owner = owners
+        .into_iter()
+        .flatten()
+        .find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true));
+    let Some(owner) = owner else { return "<none>".into() };
+    let text = |field: &str| owner.get(field).and_then(Value::as_str).unwrap_or_default();
+    let kind = text("kind").to_lowercase();
+    match text("apiVersion").split_once('/') {
+        Some((group, _)) => format!("{kind}.{group}/{}", text("name")).into(),
+        None => format!("{kind}/{}", text("name")).into(),
     }
 }

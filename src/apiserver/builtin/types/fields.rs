@@ -14,7 +14,8 @@
 //!
 //! - `!` must not be empty; `?` is documented as required, but empty is accepted;
 //! - `+` is written even when it is empty (no `omitempty` in Go);
-//! - `atomic`, `set`, `map(KEYS)` tell how server-side apply owns a list (or, `atomic` alone, a map);
+//! - `atomic`, `set`, `map(KEYS)` tell how server-side apply owns a list (or, `atomic` alone, a map); `granular`, that it
+//!   owns the parts of an atomic type here;
 //! - `merge`, `merge(KEY)`, `replace`, `retainKeys` tell how strategic merge patch treats the field;
 //! - `= TEXT` is a default that the API documents; `enum(A,B)` are the texts that are allowed.
 
@@ -47,6 +48,8 @@ pub(in crate::apiserver::builtin) struct Field {
     /// Written even when it is empty.
     pub(in crate::apiserver::builtin) always: bool,
     pub(in crate::apiserver::builtin) atomic: bool,
+    /// Owned part by part although its type is atomic.
+    pub(in crate::apiserver::builtin) granular: bool,
     pub(in crate::apiserver::builtin) set: bool,
     /// Keys of a list map; empty for other lists.
     pub(in crate::apiserver::builtin) map_keys: Vec<&'static str>,
@@ -113,10 +116,15 @@ pub(in crate::apiserver::builtin) struct Types {
     index: BTreeMap<(&'static str, &'static str), TypeId>,
 }
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 12] = [
     include_str!("meta.txt"),
     include_str!("core.txt"),
+    include_str!("pod.txt"),
     include_str!("workload.txt"),
+    include_str!("node.txt"),
+    include_str!("storage.txt"),
+    include_str!("endpoint.txt"),
+    include_str!("webhook.txt"),
     include_str!("access.txt"),
     include_str!("network.txt"),
     include_str!("coordination.txt"),
@@ -207,6 +215,15 @@ impl Types {
     }
 }
 
+/// Whether a request that writes the status of a kind may write its metadata as well (what the status strategies of
+/// kube-apiserver do not reset).
+pub(in crate::apiserver::builtin) fn status_brings_metadata(id: TypeId) -> bool {
+    !matches!(
+        TYPES.get(id).name,
+        "CustomResourceDefinition" | "ValidatingAdmissionPolicy" | "VolumeAttachment"
+    )
+}
+
 fn is_data(line: &str) -> bool {
     !line.trim().is_empty() && !line.starts_with('#')
 }
@@ -232,6 +249,7 @@ fn read_field(line: &'static str, package: &'static str, index: &Index) -> Optio
         required: Required::No,
         always: false,
         atomic: false,
+        granular: false,
         set: false,
         map_keys: Vec::new(),
         patch_strategy: String::new(),
@@ -256,6 +274,7 @@ fn read_field(line: &'static str, package: &'static str, index: &Index) -> Optio
             ("?", None) => field.required = Required::Documented,
             ("+", None) => field.always = true,
             ("atomic", None) => field.atomic = true,
+            ("granular", None) => field.granular = true,
             ("set", None) => field.set = true,
             ("map", Some(keys)) => field.map_keys = keys.split(',').collect(),
             ("merge" | "replace" | "retainKeys", None) => strategy(flag),

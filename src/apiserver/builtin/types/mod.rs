@@ -9,7 +9,7 @@ mod schema;
 
 pub(super) use self::{
     decode::check as check_types,
-    fields::{Field, Shape, TYPES, Type, TypeId},
+    fields::{Field, Shape, TYPES, Type, TypeId, status_brings_metadata},
     normal::{blank, normalize},
     quantity::amount as quantity_amount,
     required::missing,

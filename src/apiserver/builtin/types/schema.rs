@@ -156,6 +156,9 @@ impl Writer {
                 put("x-kubernetes-list-map-keys", json!(field.map_keys));
             }
             Shape::List(_) if field.atomic => put("x-kubernetes-list-type", "atomic".into()),
+            Shape::Message(_) if field.granular => {
+                put("x-kubernetes-map-type", "granular".into());
+            }
             Shape::Map(_) | Shape::Message(_) if field.atomic => {
                 put("x-kubernetes-map-type", "atomic".into());
             }
@@ -222,7 +225,13 @@ impl Writer {
                 json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
             }
             Shape::Time | Shape::MicroTime => json!({"type": "string", "format": "date-time"}),
-            Shape::Fields | Shape::Raw if self == Writer::Inline => {
+            Shape::Raw if self == Writer::Inline => {
+                json!({
+                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    "x-kubernetes-map-type": "atomic",
+                })
+            }
+            Shape::Fields if self == Writer::Inline => {
                 json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
             }
             Shape::Fields | Shape::Raw => json!({"type": "object"}),
