@@ -67,10 +67,7 @@ pub fn render(
             let cells: Vec<Value> = columns.iter().map(|c| c.cell(item, now)).collect();
             let mut row = Map::new();
             row.insert("cells".to_owned(), Value::Array(cells));
-            if definition.builtin
-                && definition.kind == "Pod"
-                && let Some(conditions) = pod::row_conditions(item)
-            {
+            if let Some(conditions) = pod::row_conditions(item) {
                 row.insert("conditions".to_owned(), conditions);
             }
             row.insert("object".to_owned(), row_object(item, include_object));

@@ -40,8 +40,11 @@ pub(super) fn columns() -> Vec<Column> {
     ]
 }
 
-/// What a row says of a pod that ended.
+/// What a row says of a pod that ended; nothing of other objects.
 pub(super) fn row_conditions(pod: &Value) -> Option<Value> {
+    if text(pod, "/kind") != "Pod" || text(pod, "/apiVersion") != "v1" {
+        return None;
+    }
     let (reason, message) = match text(pod, "/status/phase") {
         "Succeeded" => ("Succeeded", "The pod has completed successfully."),
         "Failed" => ("Failed", "The pod failed."),
