@@ -1,6 +1,7 @@
 //! The API server, as clients of Kubernetes see it.
 
 mod client;
+mod controllers;
 mod crash;
 mod crd_rules;
 mod kubectl;

@@ -343,6 +343,109 @@ fn deployments() -> Kind {
     }
 }
 
+/// Of what stands in the spec of a Pod only what may change: all else is refused with the difference, in Go's form.
+fn pods() -> Kind {
+    let image = of(&[json!("i:1"), json!("i:2"), json!("")]);
+    let container = image.prop_map(|image| json!({"name": "x", "image": image}));
+    let toleration = with(
+        "key",
+        text(),
+        some(vec![
+            ("operator", of(&[json!("Exists"), json!("Equal")])),
+            ("effect", of(&[json!("NoExecute"), json!("NoSchedule")])),
+            ("tolerationSeconds", of(&[json!(1), json!(2)])),
+        ]),
+    );
+    let condition = with(
+        "type",
+        of(&[json!("Ready"), json!("PodScheduled"), json!("example.com/a")]),
+        with("status", of(&[json!("True"), json!("False")]), some(vec![("reason", text())])),
+    );
+    let state = || {
+        of(&[
+            json!({"running": {}}),
+            json!({"waiting": {"reason": "Later"}}),
+            json!({"terminated": {"exitCode": 1}}),
+        ])
+    };
+    let ran = with(
+        "state",
+        state(),
+        some(vec![
+            ("lastState", state()),
+            ("ready", of(&[json!(true), json!(false)])),
+            ("restartCount", of(&[json!(1), json!(2)])),
+        ]),
+    );
+    let ran = ran.prop_map(|status| {
+        merged(
+            json!({"name": "x", "image": "i", "imageID": "", "ready": false, "restartCount": 0}),
+            status,
+        )
+    });
+    let spec = some(vec![
+        ("containers", container.prop_map(|container| json!([container])).boxed()),
+        ("tolerations", list(toleration, 2)),
+        ("activeDeadlineSeconds", of(&[json!(100), json!(50)])),
+    ]);
+    Kind {
+        path: "$pods",
+        api_version: "v1",
+        kind: "Pod",
+        least: json!({"spec": {"containers": [{"name": "x", "image": "i:1"}]}}),
+        body: some(vec![("metadata", metadata()), ("spec", spec)]),
+        status: Some(some(vec![
+            ("phase", of(&[json!("Running"), json!("Failed"), json!("Pending")])),
+            ("podIP", of(&[json!("10.0.0.1"), json!("10.0.0.2")])),
+            ("conditions", keyed(&["type"], condition, 2)),
+            ("containerStatuses", list(ran.boxed(), 1)),
+        ])),
+        pointers: &[
+            ("/spec/containers/0/image", "\"i:3\""),
+            ("/spec/tolerations/-", r#"{"key": "new", "operator": "Exists"}"#),
+            ("/spec/tolerations/0/tolerationSeconds", "9"),
+            ("/spec/activeDeadlineSeconds", "40"),
+            ("/metadata/labels", r#"{"a": "z"}"#),
+        ],
+        has_strategic: true,
+    }
+}
+
+fn slices() -> Kind {
+    let address = || of(&[json!(["10.0.0.1"]), json!(["10.0.0.2", "10.0.0.3"]), json!([])]);
+    let endpoint = with(
+        "addresses",
+        address(),
+        some(vec![
+            ("conditions", some(vec![("ready", of(&[json!(true), json!(false)]))])),
+            ("nodeName", text()),
+            ("targetRef", some(vec![("kind", of(&[json!("Pod")])), ("name", text())])),
+        ]),
+    );
+    let port = with("name", text(), some(vec![("port", of(&[json!(80), json!(81)]))]));
+    Kind {
+        path: "/apis/discovery.k8s.io/v1/namespaces/$ns/endpointslices",
+        api_version: "discovery.k8s.io/v1",
+        kind: "EndpointSlice",
+        least: json!({"addressType": "IPv4", "endpoints": []}),
+        body: some(vec![
+            ("metadata", metadata()),
+            ("addressType", of(&[json!("IPv4"), json!("FQDN")])),
+            ("endpoints", list(endpoint, 2)),
+            ("ports", keyed(&["name"], port, 2)),
+        ]),
+        status: None,
+        pointers: &[
+            ("/endpoints/-", r#"{"addresses": ["10.0.0.9"]}"#),
+            ("/endpoints/0/conditions", r#"{"ready": true}"#),
+            ("/ports/-", r#"{"name": "new", "port": 1}"#),
+            ("/ports", "null"),
+            ("/metadata/labels", r#"{"a": "z"}"#),
+        ],
+        has_strategic: true,
+    }
+}
+
 /// `over` laid over `under`; lists are replaced.
 fn merged(mut under: Value, over: Value) -> Value {
     match (under.as_object_mut(), over) {
@@ -550,7 +653,8 @@ fn search(kind: &Kind, servers: &(Target, Target), runtime: &Handle) -> Option<S
 async fn sequences() {
     let Some(real) = real().await else { return };
     let embedded = embedded().await;
-    let searches = [maps as fn() -> Kind, services, deployments, widgets].map(|kind| {
+    let kinds = [maps as fn() -> Kind, services, deployments, pods, slices, widgets];
+    let searches = kinds.map(|kind| {
         let (servers, runtime) = ((real.clone(), embedded.clone()), Handle::current());
         spawn_blocking(move || search(&kind(), &servers, &runtime))
     });
