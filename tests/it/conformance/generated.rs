@@ -411,6 +411,11 @@ fn pods() -> Kind {
     }
 }
 
+/// A list with at least one item: kube-apiserver keeps apart who emptied a list and who left it out, as nobody sees.
+fn filled(list: Part, item: Value) -> Part {
+    list.prop_map(move |list| if list == json!([]) { json!([item]) } else { list }).boxed()
+}
+
 fn slices() -> Kind {
     let address = || of(&[json!(["10.0.0.1"]), json!(["10.0.0.2", "10.0.0.3"]), json!([])]);
     let endpoint = with(
@@ -427,12 +432,12 @@ fn slices() -> Kind {
         path: "/apis/discovery.k8s.io/v1/namespaces/$ns/endpointslices",
         api_version: "discovery.k8s.io/v1",
         kind: "EndpointSlice",
-        least: json!({"addressType": "IPv4", "endpoints": []}),
+        least: json!({"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.4"]}]}),
         body: some(vec![
             ("metadata", metadata()),
             ("addressType", of(&[json!("IPv4"), json!("FQDN")])),
-            ("endpoints", list(endpoint, 2)),
-            ("ports", keyed(&["name"], port, 2)),
+            ("endpoints", filled(list(endpoint, 2), json!({"addresses": ["10.0.0.4"]}))),
+            ("ports", filled(keyed(&["name"], port, 2), json!({"name": "x", "port": 7}))),
         ]),
         status: None,
         pointers: &[

@@ -103,6 +103,14 @@ fn address(text: &str, path: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
+/// What the writer of a new EndpointSlice is warned of.
+pub(super) fn slice_warnings(slice: &Value) -> Vec<String> {
+    match text(slice, "/addressType") {
+        "FQDN" => vec!["spec.addressType: FQDN endpoints are deprecated".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
 /// Validates an EndpointSlice.
 pub(super) fn validate_slice(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
     let kind = text(new, "/addressType");

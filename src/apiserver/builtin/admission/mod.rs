@@ -77,6 +77,7 @@ pub fn warnings(
     match (definition.builtin, definition.kind.as_str()) {
         (true, "Service") => service_rules::warnings(object),
         (true, "Pod") if old.is_none() => bare_pod_rules::warnings(object),
+        (true, "EndpointSlice") if old.is_none() => endpoint::slice_warnings(object),
         (true, "CSIDriver") if old.is_none() => storage::warnings(object),
         (false, _) if old.is_none() => metadata::warnings(object),
         _ => Vec::new(),
@@ -249,7 +250,8 @@ pub fn validate(
     // The rules of a kind say more about a missing field than the table does, unless it went though it may not change.
     for missing in types::missing(id, new) {
         let says_more = |error: &FieldError| {
-            error.path == missing.path && !error.detail.ends_with("is immutable")
+            let of_change = ["is immutable", "may not add or remove containers"];
+            error.path == missing.path && !of_change.iter().any(|end| error.detail.ends_with(end))
         };
         if !errors.iter().any(says_more) {
             errors.push(missing);
