@@ -125,6 +125,10 @@ pub struct RolloutStatus {
     /// What is so, what it waits on, since when, and who can help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What the run waits for and since when, such as `approval web-3f2a91c0-before-canary since …`; absent when it waits for
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// Since when no snapshot group holds the content, while that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unbound_since: Option<Time>,
@@ -339,7 +343,6 @@ pub mod reason {
     pub const RUN_FAILED: &str = "RunFailed";
     pub const STUCK: &str = "Stuck";
     pub const INVALID: &str = "Invalid";
-    pub const SOURCE_REFUSED: &str = "SourceRefused";
     pub const APPLY_FAILED: &str = "ApplyFailed";
     pub const CONFLICT: &str = "Conflict";
     pub const PRUNE_HELD: &str = "PruneHeld";

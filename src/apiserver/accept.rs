@@ -36,8 +36,7 @@ pub(super) struct Accept {
 }
 
 impl Accept {
-    /// Chooses the first offer of an `Accept` header that the server has. Weights are not looked at, as clients list
-    /// what they like best first.
+    /// Chooses the best offer of an `Accept` header that the server has.
     ///
     /// # Errors
     /// 406 when there is none.
@@ -45,7 +44,7 @@ impl Accept {
         if header.trim().is_empty() {
             return Ok(Accept::default());
         }
-        header.split(',').find_map(offer).ok_or_else(Failure::not_acceptable)
+        by_preference(header).into_iter().find_map(offer).ok_or_else(Failure::not_acceptable)
     }
 
     /// Whether `header` offers the aggregated form of discovery in its final version.
@@ -55,6 +54,23 @@ impl Accept {
             has("g=apidiscovery.k8s.io") && has("v=v2") && has("as=APIGroupDiscoveryList")
         })
     }
+}
+
+/// The offers of a header, the best first: by weight, then what is not any type, then as they come (RFC 9110 §12.5.1).
+fn by_preference(header: &str) -> Vec<&str> {
+    let mut offers: Vec<&str> = header.split(',').collect();
+    let is_any = |offer: &str| {
+        let kind = offer.split(';').next().unwrap_or_default().trim();
+        (kind.starts_with("*/"), kind.ends_with("/*"))
+    };
+    offers.sort_by(|a, b| weight(b).total_cmp(&weight(a)).then_with(|| is_any(a).cmp(&is_any(b))));
+    offers
+}
+
+/// How much an offer is liked, from 0 to 1; 1 where it does not say.
+fn weight(offer: &str) -> f64 {
+    let said = offer.split(';').find_map(|piece| piece.trim().strip_prefix("q="));
+    said.and_then(|text| text.parse().ok()).unwrap_or(1.0)
 }
 
 fn offer(offer: &str) -> Option<Accept> {
@@ -89,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_offer_that_is_had_is_taken() {
+    fn the_best_offer_that_is_had_is_taken() {
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
         let cases = [
             ("", Some((Form::Object, Text::Json))),
@@ -110,6 +126,10 @@ mod tests {
             ),
             ("application/vnd.kubernetes.protobuf", None),
             ("application/yaml", Some((Form::Object, Text::Yaml))),
+            ("application/json;q=0.5,application/yaml", Some((Form::Object, Text::Yaml))),
+            ("application/*,application/yaml", Some((Form::Object, Text::Yaml))),
+            ("*/*,application/json;as=Table;v=v1;g=meta.k8s.io", Some((Form::Table, Text::Json))),
+            ("application/json;q=text,application/yaml", Some((Form::Object, Text::Json))),
         ];
         for (header, expected) in cases {
             let chosen = Accept::choose(header).ok().map(|a| (a.form, a.text));

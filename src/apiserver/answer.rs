@@ -1,7 +1,7 @@
 //! Responses.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
 use super::{accept::Text, body::Body, failure::Failure};
@@ -13,8 +13,12 @@ pub(super) struct Answer {
     content_type: &'static str,
     body: Body,
     warnings: Vec<String>,
-    retry_after: Option<u64>,
+    /// How long clients may keep it.
+    cache_control: &'static str,
+    headers: Vec<(HeaderName, String)>,
 }
+
+const NOT_AT_ALL: &str = "no-cache, private";
 
 /// Warnings that an answer carries at most; they are headers.
 const MAX_WARNINGS: usize = 50;
@@ -27,7 +31,8 @@ impl Answer {
             content_type: "application/json",
             body: Body::whole(bytes),
             warnings: Vec::new(),
-            retry_after: None,
+            cache_control: NOT_AT_ALL,
+            headers: Vec::new(),
         }
     }
 
@@ -45,7 +50,8 @@ impl Answer {
                 content_type: "application/yaml",
                 body: Body::whole(serde_yaml::to_string(value).unwrap_or_default()),
                 warnings: Vec::new(),
-                retry_after: None,
+                cache_control: NOT_AT_ALL,
+                headers: Vec::new(),
             },
         }
     }
@@ -58,7 +64,8 @@ impl Answer {
             content_type,
             body: Body::whole(text),
             warnings: Vec::new(),
-            retry_after: None,
+            cache_control: NOT_AT_ALL,
+            headers: Vec::new(),
         }
     }
 
@@ -79,13 +86,36 @@ impl Answer {
             content_type: "application/json",
             body,
             warnings: Vec::new(),
-            retry_after: None,
+            cache_control: NOT_AT_ALL,
+            headers: Vec::new(),
         }
     }
 
     /// With another content type.
     pub(super) fn of_type(mut self, content_type: &'static str) -> Answer {
         self.content_type = content_type;
+        self
+    }
+
+    /// With a tag that changes when the document does. A client that has it already, as its `If-None-Match` says, gets no
+    /// body.
+    pub(super) fn tagged(mut self, tag: &str, held: &str) -> Answer {
+        let tag = format!("\"{tag}\"");
+        if held.split(',').any(|held| held.trim().trim_start_matches("W/") == tag) {
+            (self.code, self.body) = (StatusCode::NOT_MODIFIED, Body::whole(Bytes::new()));
+        }
+        self.with(header::ETAG, tag).with(header::VARY, "Accept".to_owned())
+    }
+
+    /// To be kept by clients for as long as `control` says.
+    pub(super) fn cached(mut self, control: &'static str) -> Answer {
+        self.cache_control = control;
+        self
+    }
+
+    /// With one more header.
+    pub(super) fn with(mut self, name: HeaderName, value: String) -> Answer {
+        self.headers.push((name, value));
         self
     }
 
@@ -121,9 +151,11 @@ impl Answer {
         if !self.content_type.is_empty() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(self.cache_control));
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
         }
         for warning in self.warnings.iter().take(MAX_WARNINGS) {
             let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
@@ -139,7 +171,9 @@ impl Answer {
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Answer {
         let mut answer = Answer::value(failure.code(), &failure.status(), Text::Json);
-        answer.retry_after = failure.retry_after();
+        if let Some(seconds) = failure.retry_after() {
+            answer = answer.with(header::RETRY_AFTER, seconds.to_string());
+        }
         answer.warn(failure.warnings().iter().cloned())
     }
 }

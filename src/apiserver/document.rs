@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header, request::Parts};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    accept::Accept,
+    accept::{Accept, Text},
     answer::Answer,
     builtin::{discovery, openapi, openapi_v2},
     failure::Failure,
@@ -29,7 +31,7 @@ pub(super) fn answer(server: &Server, route: &Route<'_>, parts: &Parts) -> Answe
             plain(discovery::resource_list(&served.definitions, group, version), accepts)
         }
         Route::OpenApiIndex => open_api_index(&served),
-        Route::OpenApi(path) => open_api(&served, path),
+        Route::OpenApi(path) => open_api(server, &served, path, accepts, parts),
         Route::OpenApiV2 => open_api_v2(&served, accepts),
         Route::Version2 => plain(Some(version()), accepts),
         Route::Health { endpoint, check } => health(endpoint, *check, parts),
@@ -59,7 +61,9 @@ fn groups(served: &Served, legacy: bool, accepts: &str, parts: &Parts) -> Answer
                 .get_or_init(|| text(&discovery::aggregated_groups(&served.definitions)))
         };
         return Answer::json(StatusCode::OK, bytes.clone())
-            .of_type(discovery::AGGREGATED_CONTENT_TYPE);
+            .of_type(discovery::AGGREGATED_CONTENT_TYPE)
+            .cached("public")
+            .tagged(&tag_of(bytes), header_text(parts, &header::IF_NONE_MATCH));
     }
     let host = parts.uri.authority().map(http::uri::Authority::as_str);
     let host = host.unwrap_or_else(|| header_text(parts, &header::HOST));
@@ -78,25 +82,58 @@ fn open_api_index(served: &Served) -> Answer {
     Answer::json(StatusCode::OK, index.clone())
 }
 
-fn open_api(served: &Served, path: &str) -> Answer {
-    let parts: Vec<&str> = path.split('/').collect();
-    let (group, version) = match parts.as_slice() {
+/// One document. Whoever asks with its hash, as the index says it, may keep it for ever.
+fn open_api(server: &Server, served: &Served, path: &str, accepts: &str, parts: &Parts) -> Answer {
+    let pieces: Vec<&str> = path.split('/').collect();
+    let (group, version) = match pieces.as_slice() {
         ["api", version] => ("", *version),
         ["apis", group, version] => (*group, *version),
         _ => return Answer::no_page(),
     };
+    let Some(hash) = openapi::hash(&served.definitions, group, version) else {
+        return Answer::no_page();
+    };
+    if !takes_json(accepts) {
+        return Failure::not_acceptable().into();
+    }
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let asked = query.get("hash");
+    if asked.is_some_and(|asked| asked != hash) {
+        let to = openapi::address(path, &hash);
+        return Answer::json(StatusCode::MOVED_PERMANENTLY, Bytes::new())
+            .with(header::LOCATION, to)
+            .tagged(&hash, "");
+    }
+    let answer = Answer::json(StatusCode::OK, kept_document(served, group, version))
+        .tagged(&hash, header_text(parts, &header::IF_NONE_MATCH));
+    match asked {
+        None => answer,
+        Some(_) => {
+            let expires = server.now() + A_YEAR;
+            answer
+                .cached("public, immutable")
+                .with(header::EXPIRES, expires.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        }
+    }
+}
+
+/// The most that HTTP recommends.
+const A_YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+fn kept_document(served: &Served, group: &str, version: &str) -> Bytes {
     let mut made =
         served.documents().open_api.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let key = (group.to_owned(), version.to_owned());
-    if let Some(document) = made.get(&key) {
-        return Answer::json(StatusCode::OK, document.clone());
-    }
-    let Some(document) = openapi::document(&served.definitions, group, version) else {
-        return Answer::no_page();
-    };
-    let document = text(&document);
-    made.insert(key, document.clone());
-    Answer::json(StatusCode::OK, document)
+    let make = || text(&openapi::document(&served.definitions, group, version).unwrap_or_default());
+    made.entry(key).or_insert_with(make).clone()
+}
+
+fn takes_json(accepts: &str) -> bool {
+    Accept::choose(accepts).is_ok_and(|accept| accept.text == Text::Json)
+}
+
+fn tag_of(document: &[u8]) -> String {
+    hex::encode_upper(Sha256::digest(document))
 }
 
 /// JSON for those who take it; clients of Kubernetes ask for protobuf, under the older name or the newer one.
@@ -108,10 +145,10 @@ fn open_api_v2(served: &Served, accepts: &str) -> Answer {
     if takes(&[OPEN_API_V2, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"]) {
         return Answer::json(StatusCode::OK, openapi_v2::encode(&document())).of_type(OPEN_API_V2);
     }
-    if accepts.trim().is_empty() || takes(&["application/json", "application/*", "*/*"]) {
-        return Answer::json(StatusCode::OK, text(&document()));
+    match takes_json(accepts) {
+        true => Answer::json(StatusCode::OK, text(&document())),
+        false => Failure::not_acceptable().into(),
     }
-    Failure::not_acceptable().into()
 }
 
 /// The content type of OpenAPI v2 in protobuf.

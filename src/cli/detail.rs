@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{
         self, Rollout,
-        condition::{Truth, find, truth},
+        condition::find,
         rollout::{APPROVALS_ACCEPTED, HEALTHY, READY, RECONCILING, STALLED},
     },
     model::human_age,
@@ -30,12 +30,13 @@ pub(super) fn page(rollout: &Rollout, run: Option<&api::Run>, now: Timestamp) ->
     page.line("Rollout", &name);
     let ready = find(&status.conditions, READY);
     if let Some(ready) = ready {
-        let state = match (ready.status.as_str(), truth(&status.conditions, STALLED)) {
-            ("True", _) => "ready",
-            (_, Some(Truth::True)) => "stalled",
-            _ => "on the way",
+        let stalled = find(&status.conditions, STALLED).filter(|stalled| stalled.status == "True");
+        let (state, since) = match (ready.status.as_str(), stalled) {
+            ("True", _) => ("ready", ready),
+            (_, Some(stalled)) => ("stalled", stalled),
+            _ => ("on the way", ready),
         };
-        let age = human_age(ready.last_transition_time.0, now);
+        let age = human_age(since.last_transition_time.0, now);
         page.line("State", &format!("{state} for {age} ({})", ready.reason));
     }
     if let Some(source) = &status.source {
@@ -45,7 +46,7 @@ pub(super) fn page(rollout: &Rollout, run: Option<&api::Run>, now: Timestamp) ->
     page.optional("Index", status.index.as_deref());
     page.optional("Run", status.run.as_deref());
     page.optional("Plan", status.plan.as_deref());
-    page.optional("Message", status.message.as_deref().map(brief));
+    page.optional("Message", Some(&brief(status)));
     let message = status.message.as_deref().unwrap_or_default();
     for condition in &status.conditions {
         let is_said = || message.contains(&condition.message);
@@ -95,5 +96,39 @@ impl Page {
     fn render(&self) -> String {
         let width = self.lines.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
         self.lines.iter().map(|(label, value)| format!("{label:<width$}   {value}\n")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A Rollout is not ready from its first commit on; it stalls later.
+    #[test]
+    fn a_state_is_as_old_as_what_it_is_read_from() {
+        for (ready, stalled, want) in [
+            ("True", "False", "ready for 3h (Because)"),
+            ("False", "True", "stalled for 5m (Because)"),
+            ("False", "False", "on the way for 3h (Because)"),
+        ] {
+            let condition = |type_, status, since| {
+                json!({"type": type_, "status": status, "reason": "Because", "message": "",
+                    "lastTransitionTime": since})
+            };
+            let rollout: Rollout = serde_json::from_value(json!({
+                "apiVersion": "gitops.tidegate.dev/v1alpha1", "kind": "Rollout",
+                "metadata": {"name": "web", "namespace": "fleet"},
+                "spec": {"placementName": "web"},
+                "status": {"conditions": [
+                    condition(READY, ready, "2026-01-01T00:00:00Z"),
+                    condition(STALLED, stalled, "2026-01-01T02:55:00Z"),
+                ]},
+            }))
+            .unwrap();
+            let page = page(&rollout, None, "2026-01-01T03:00:00Z".parse().unwrap());
+            assert!(page.contains(want), "{page}");
+        }
     }
 }

@@ -117,6 +117,7 @@ fn status_of_all() -> RolloutStatus {
         stage: Some(text()),
         clusters: Some(text()),
         message: Some(text()),
+        waits_for: Some(text()),
         unbound_since: time(),
         refused_index: Some(text()),
         plan: Some(text()),

@@ -156,7 +156,7 @@ fn table(rollouts: &[Rollout], wide: bool, now: Timestamp) -> String {
             ),
             match wide {
                 true => status.message.clone().unwrap_or_default(),
-                false => brief(status.message.as_deref().unwrap_or_default()).to_owned(),
+                false => brief(status),
             },
         ];
         if wide {
@@ -174,10 +174,12 @@ fn table(rollouts: &[Rollout], wide: bool, now: Timestamp) -> String {
     table.render()
 }
 
-/// Returns what a message says beyond what stands beside it anyway: run, commit, index, stage, clusters and how to approve.
-pub(super) fn brief(message: &str) -> &str {
-    let Some((_, waits)) = message.split_once(" clusters; it ") else { return message };
-    waits.split_once("; approve with").map_or(waits, |(waits, _)| waits)
+/// Returns what is so beyond what stands beside it anyway: run, commit, index, stage and clusters.
+pub(super) fn brief(status: &RolloutStatus) -> String {
+    match &status.waits_for {
+        Some(what) => format!("waits for {what}"),
+        None => status.message.clone().unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -186,21 +188,17 @@ mod tests {
 
     #[test]
     fn a_brief_message_says_only_what_is_waited_for() {
-        let run = "run web-154b91e1 rolls out 154b91e1 (index 1): stage 2/2 canary, 1/3 clusters";
-        let waits = "waits for approval `web-154b91e1-before-canary` since 2026-11-23T16:42:52Z";
-        for (message, want) in [
-            (format!("{run}; it {waits}; approve with `tidegate approve`"), waits),
-            (
-                format!("{run}; it waits for member1 in stage canary"),
-                "waits for member1 in stage canary",
-            ),
-            (run.to_owned(), run),
-            (
-                "154b91e1 (index 1) is on all 3 clusters".to_owned(),
-                "154b91e1 (index 1) is on all 3 clusters",
-            ),
-        ] {
-            assert_eq!(brief(&message), want);
+        let message =
+            "run web-154b91e1 rolls out 154b91e1 (index 1): stage 2/2 canary, 1/3 clusters";
+        let gate = "approval `web-154b91e1-before-canary` since 2026-11-23T16:42:52Z";
+        for (waits_for, want) in [(Some(gate), format!("waits for {gate}")), (None, message.into())]
+        {
+            let status = RolloutStatus {
+                message: Some(message.to_owned()),
+                waits_for: waits_for.map(str::to_owned),
+                ..RolloutStatus::default()
+            };
+            assert_eq!(brief(&status), want);
         }
     }
 }

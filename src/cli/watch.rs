@@ -20,7 +20,7 @@ use super::{
     find::full_name,
     hub::{self, Hub},
     screen::Screen,
-    status::{brief, refused, words},
+    status::{refused, words},
 };
 use crate::{
     api::{
@@ -285,7 +285,7 @@ impl<'a> View<'a> {
         };
         let asked = progress.is_some_and(|progress| progress.waiting_on.iter().any(asks));
         // The Rollout's own word comes after the run's: wait for both, so that `status` agrees.
-        let agrees = brief(status.message.as_deref().unwrap_or_default()).starts_with("waits");
+        let agrees = status.waits_for.is_some();
         if !(self.args.until_asked && asked && agrees) {
             return None;
         }

@@ -154,7 +154,7 @@ impl Bringing<'_> {
                 let fields = conflicts.iter().map(|conflict| conflict.path.as_str());
                 let were_ours = self.is_known || marks.were_ours(name, key, fields);
                 let owners = || conflicts.iter().map(|conflict| conflict.manager.as_str());
-                let ours = were_ours || self.is_ours(key).await;
+                let ours = were_ours || self.has_fields_of_ours(key).await;
                 if !takes_back(owners(), were_ours, ours) {
                     return Err(Failure {
                         claimed: Some(key.clone()),
@@ -189,7 +189,7 @@ impl Bringing<'_> {
     }
 
     /// Returns whether we applied fields of this object once.
-    async fn is_ours(&self, key: &ObjectKey) -> bool {
+    async fn has_fields_of_ours(&self, key: &ObjectKey) -> bool {
         let scope = Scope::of(Some(&key.namespace));
         let held = Key::new(scope.clone(), &key.name);
         let metadata = if key.group == kind::PLACEMENT_GROUP {
@@ -289,7 +289,7 @@ async fn prune(hub: &Hub, key: &ObjectKey) -> Result<(), HubError> {
         Ok(None) | Err(HubError::UnknownKind { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    if !is_ours(&held) {
+    if !is_still_ours(&held) {
         tracing::info!(object = %key, "left alone: it is no longer in Git, and others have taken it over");
         return Ok(());
     }
@@ -306,7 +306,7 @@ async fn prune(hub: &Hub, key: &ObjectKey) -> Result<(), HubError> {
 }
 
 /// Returns whether an object of the inventory is still ours. One that sets no field has no manager, whoever applied it.
-fn is_ours(object: &Value) -> bool {
+fn is_still_ours(object: &Value) -> bool {
     let managers = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     let manager = |entry: &Value| entry.get("manager").and_then(Value::as_str).map(str::to_owned);
     managers.is_none_or(|managers| {
@@ -348,7 +348,7 @@ mod tests {
             (json!([{"manager": "before-first-apply"}, {"manager": "kubectl"}]), false),
         ] {
             let object = json!({"metadata": {"managedFields": managers}});
-            assert_eq!(is_ours(&object), ours, "{object}");
+            assert_eq!(is_still_ours(&object), ours, "{object}");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     manifest::Limits,
     model::{CommitId, ObjectName},
     render::{
-        File, Parsed, Repository,
+        File, Parsed, Repository, Wanted,
         repository::{is_never_content, is_read, is_under},
         wanted,
         wanted::Survey,
@@ -26,6 +26,11 @@ pub(super) struct Checkout {
 
 /// How many commits are walked back in search of the one that changed some content.
 const WALK_MAX: usize = 256;
+
+/// Longer ways are not looked at for content that left Git and came back …
+const WAY_MAX: usize = 64;
+/// … nor are more commits than this read again for it.
+const READ_AGAIN_MAX: usize = 8;
 
 /// One file larger than this fails the read of the whole commit; smaller ones are judged one by one.
 const FILE_BYTES: u64 = 32 << 20;
@@ -57,7 +62,7 @@ impl Checkout {
         });
         let survey = wanted(&repository);
         let mut checkout = Self { tip, repository, survey, content_commits: BTreeMap::new() };
-        checkout.find_content_commits(source, before)?;
+        checkout.find_content_commits(source, before, limits)?;
         Ok(checkout)
     }
 
@@ -65,6 +70,7 @@ impl Checkout {
         &mut self,
         source: &Source,
         before: Option<&Self>,
+        limits: &Limits,
     ) -> Result<(), GitError> {
         let mut open: BTreeMap<ObjectName, String> = self
             .survey
@@ -74,8 +80,10 @@ impl Checkout {
                 Some((name.clone(), wanted.as_ref().ok()?.content_path.clone()))
             })
             .collect();
-        // Content that did not change keeps its commit, and costs nothing.
+        // Content that did not change keeps its commit, and costs nothing; unless it did in between.
         if let Some(before) = before {
+            let way = way(source, &before.tip, &self.tip)?;
+            let mut surveys = BTreeMap::new();
             open.retain(|name, _| {
                 let digest = |survey: &Survey| {
                     survey.rollouts.get(name).and_then(|w| Some(w.as_ref().ok()?.digest.clone()))
@@ -84,13 +92,12 @@ impl Checkout {
                     .content_commits
                     .get(name)
                     .filter(|_| digest(&before.survey) == digest(&self.survey));
-                match kept {
-                    Some(commit) => {
-                        self.content_commits.insert(name.clone(), commit.clone());
-                        false
-                    }
-                    None => true,
-                }
+                let Some(commit) = kept else { return true };
+                let back = self.survey.rollouts.get(name).and_then(|wanted| {
+                    returned(source, &way, name, wanted.as_ref().ok()?, limits, &mut surveys)
+                });
+                self.content_commits.insert(name.clone(), back.unwrap_or_else(|| commit.clone()));
+                false
             });
         }
         let mut at = self.tip.clone();
@@ -101,10 +108,7 @@ impl Checkout {
             let Some(parent) = source.repository.commit(&at)?.parents.into_iter().next() else {
                 break;
             };
-            let changed = source.repository.changed_paths(&parent, &at, &source.folder)?;
-            let may_be_content = |path: &&String| is_read(path) && !is_never_content(path);
-            let changed: Vec<String> =
-                changed.iter().filter(may_be_content).map(|path| source.full_path(path)).collect();
+            let changed = changed_content(source, &parent, &at)?;
             open.retain(|name, content| {
                 let touched = changed.iter().any(|path| is_under(path, content));
                 if touched {
@@ -119,6 +123,76 @@ impl Checkout {
         }
         Ok(())
     }
+}
+
+/// Returns the files that may be content and differ between two commits.
+fn changed_content(
+    source: &Source,
+    old: &CommitId,
+    new: &CommitId,
+) -> Result<Vec<String>, GitError> {
+    let changed = source.repository.changed_paths(old, new, &source.folder)?;
+    let may_be_content = |path: &&String| is_read(path) && !is_never_content(path);
+    Ok(changed.iter().filter(may_be_content).map(|path| source.full_path(path)).collect())
+}
+
+/// The commits of a branch since one of it, newest first, with the files of content that each changed.
+type Way = Vec<(CommitId, Vec<String>)>;
+
+/// Returns the commits after `from` up to `to` along first parents; none where that is not the way, or a long one.
+fn way(source: &Source, from: &CommitId, to: &CommitId) -> Result<Way, GitError> {
+    // One commit cannot take away and bring back.
+    if source.repository.commit(to)?.parents.first() == Some(from) {
+        return Ok(Vec::new());
+    }
+    let (mut way, mut at) = (Vec::new(), to.clone());
+    while at != *from {
+        let parent = source.repository.commit(&at)?.parents.into_iter().next();
+        let Some(parent) = parent.filter(|_| way.len() < WAY_MAX) else { return Ok(Vec::new()) };
+        let changed = changed_content(source, &parent, &at)?;
+        way.push((std::mem::replace(&mut at, parent), changed));
+    }
+    Ok(way)
+}
+
+/// Returns the newest commit of the way that changed the content, when it had left Git before it and came back: then
+/// the content is the same at both ends, and was not all the way.
+fn returned(
+    source: &Source,
+    way: &Way,
+    name: &ObjectName,
+    wanted: &Wanted,
+    limits: &Limits,
+    surveys: &mut BTreeMap<CommitId, Option<Survey>>,
+) -> Option<CommitId> {
+    let touches =
+        |changed: &[String]| changed.iter().any(|path| is_under(path, &wanted.content_path));
+    let mut touching = way.iter().filter(|(_, changed)| touches(changed)).map(|(commit, _)| commit);
+    let newest = touching.next()?;
+    let left = touching.take(READ_AGAIN_MAX).any(|commit| {
+        let read = || survey(source, commit, limits).ok();
+        let held = surveys.entry(commit.clone()).or_insert_with(read);
+        // What could not be read was not the same.
+        let then = held.as_ref().and_then(|held| held.rollouts.get(name)?.as_ref().ok());
+        then.is_none_or(|then| then.digest != wanted.digest)
+    });
+    left.then(|| newest.clone())
+}
+
+/// Returns whether a Rollout's content left Git after `from`, and came back by `to`.
+///
+/// # Errors
+/// When a commit cannot be read.
+pub(super) fn came_back(
+    source: &Source,
+    from: &CommitId,
+    to: &CommitId,
+    name: &ObjectName,
+    wanted: &Wanted,
+    limits: &Limits,
+) -> Result<bool, GitError> {
+    let way = way(source, from, to)?;
+    Ok(returned(source, &way, name, wanted, limits, &mut BTreeMap::new()).is_some())
 }
 
 /// Reads what every Rollout wanted at a commit that is not the tip.

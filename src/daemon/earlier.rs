@@ -12,6 +12,22 @@ use crate::{
 };
 
 impl Followed {
+    /// Returns whether a Rollout's content left Git since a commit, and came back. What cannot be told is not so.
+    pub(super) async fn came_back(
+        self: &Arc<Self>,
+        name: &ObjectName,
+        since: &CommitId,
+        now: &Checkout,
+    ) -> bool {
+        let Some(Ok(wanted)) = now.survey.rollouts.get(name) else { return false };
+        let (held, since, tip) = (self.clone(), since.clone(), now.tip.clone());
+        let (name, wanted) = (name.clone(), wanted.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            checkout::came_back(&held.source, &since, &tip, &name, &wanted, &held.limits)
+        });
+        matches!(work.await, Ok(Ok(true)))
+    }
+
     /// Reads an earlier commit. What was read last is kept.
     ///
     /// # Errors

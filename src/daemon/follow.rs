@@ -184,7 +184,11 @@ impl Followed {
         }
         let (old, new) = (&before.survey.rollouts, &after.survey.rollouts);
         let names = old.keys().chain(new.keys());
-        Some(names.filter(|name| old.get(*name) != new.get(*name)).cloned().collect())
+        let differs = |name: &&ObjectName| {
+            old.get(*name) != new.get(*name)
+                || before.content_commits.get(*name) != after.content_commits.get(*name)
+        };
+        Some(names.filter(differs).cloned().collect())
     }
 
     /// Returns the news for a Rollout that accepted a commit before. `others` are what the other Rollouts of this source have

@@ -295,12 +295,18 @@ impl Daemon {
             (None, None) => (wanted, None),
         };
         let back = status.and_then(|status| status.pinned.as_ref()?.to.parse::<CommitId>().ok());
-        let earlier = match back {
+        let earlier = match &back {
             None => None,
             Some(commit) => {
-                let wanted = source.earlier(name, &commit, checkout).await;
-                Some((commit, wanted))
+                let wanted = source.earlier(name, commit, checkout).await;
+                Some((commit.clone(), wanted))
             }
+        };
+        let read =
+            status.and_then(|status| status.source.as_ref()?.commit.parse::<CommitId>().ok());
+        let returned = match read.filter(|read| back.is_some() && *read != checkout.tip) {
+            None => false,
+            Some(read) => source.came_back(name, &read, checkout).await,
         };
         let object = wanted.is_err().then(|| self.stub(name, checkout)).flatten();
         Git::Tip(Box::new(Tip {
@@ -314,6 +320,7 @@ impl Daemon {
             path,
             object,
             earlier,
+            returned,
             trouble: source.trouble(),
         }))
     }

@@ -80,6 +80,9 @@ pub struct Tip {
     pub object: Option<Value>,
     /// What the Rollout wanted at the commit that it is rolled back to, or why that cannot be read; while it is.
     pub earlier: Option<(CommitId, Result<Wanted, String>)>,
+    /// Whether Git had other content since the newest accepted commit, and has the same as then again. Told of a Rollout that
+    /// is kept off some content.
+    pub returned: bool,
     /// Why the tip could not be read lately, though an earlier one could.
     pub trouble: Option<String>,
 }

@@ -33,6 +33,8 @@ pub struct Finding {
     pub reason: &'static str,
     /// A sentence for people.
     pub message: String,
+    /// What the run waits for, if that is what is told.
+    pub waits_for: Option<String>,
     /// When to look again.
     pub wake: Option<Timestamp>,
 }
@@ -40,7 +42,7 @@ pub struct Finding {
 impl Finding {
     /// Returns a finding without a time to look again.
     pub fn new(state: State, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { state, reason, message: message.into(), wake: None }
+        Self { state, reason, message: message.into(), waits_for: None, wake: None }
     }
 
     /// On the way, or waiting for somebody.
@@ -51,6 +53,13 @@ impl Finding {
     /// Not without help.
     pub fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(State::Stalled, reason, message)
+    }
+
+    /// Tells what the run waits for; nothing when that is empty.
+    #[must_use]
+    pub fn waiting_for(mut self, what: String) -> Self {
+        self.waits_for = Some(what).filter(|what| !what.is_empty());
+        self
     }
 
     /// Looks again at `wake` if nothing happens.
@@ -134,6 +143,8 @@ pub fn record(
         condition::set(&mut status.conditions, claim, generation, now);
     }
     status.message = Some(message);
+    status.waits_for =
+        finding.waits_for.as_ref().map(|text| text.chars().take(MESSAGE_MAX).collect());
     status.observed_generation = Some(generation);
     let (stage, clusters) = match progress {
         Some(progress) => columns(progress),

@@ -110,6 +110,7 @@ fn status() -> Schema {
             "message",
             text().about("What is so, what it waits on, since when, and who can help."),
         ),
+        ("waitsFor", text().about("What the run waits for and since when; absent when it waits for nothing.")),
         ("unboundSince", time().about("Since when no snapshot holds the content, while that is so.")),
         ("pinned", pinned()),
         ("inventory", inventory()),

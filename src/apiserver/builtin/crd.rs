@@ -9,6 +9,18 @@ use super::{
 };
 use crate::apiserver::schema::{FieldError, Schema};
 
+/// Every verb, in the order in which kube-apiserver has those of custom kinds.
+const VERBS: [Verb; 8] = [
+    Verb::Delete,
+    Verb::DeleteCollection,
+    Verb::Get,
+    Verb::List,
+    Verb::Patch,
+    Verb::Create,
+    Verb::Update,
+    Verb::Watch,
+];
+
 /// What a CustomResourceDefinition makes the server serve: one definition for each served version, in the order of
 /// `spec.versions`. Names are those the server accepted (`status.acceptedNames`), or else those of the spec with
 /// their defaults. A definition whose names were refused (condition `Established` is false) serves nothing.
@@ -61,7 +73,7 @@ fn definition(
         short_names: texts(names, "/shortNames"),
         categories: texts(names, "/categories"),
         namespaced: text(crd, "/spec/scope") == "Namespaced",
-        verbs: Verb::ALL.to_vec(),
+        verbs: VERBS.to_vec(),
         status,
         scale: version.pointer("/subresources/scale").filter(|s| s.is_object()).map(scale),
         columns: columns(version, &path)?,

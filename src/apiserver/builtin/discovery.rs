@@ -104,7 +104,7 @@ fn aggregated_resource(of: &ResourceDefinition) -> Value {
     let mut resource = Map::new();
     let mut put = |key: &str, value: Value| resource.insert(key.to_owned(), value);
     put("resource", of.plural.as_str().into());
-    put("responseKind", gvk(&of.group, &of.version, &of.kind));
+    put("responseKind", response_kind(of, &of.group, &of.version, &of.kind));
     put("scope", if of.namespaced { "Namespaced" } else { "Cluster" }.into());
     put("singularResource", of.singular.as_str().into());
     put("verbs", verbs(&of.verbs));
@@ -119,7 +119,7 @@ fn aggregated_resource(of: &ResourceDefinition) -> Value {
         .map(|sub| {
             json!({
                 "subresource": sub.name,
-                "responseKind": gvk(sub.group, sub.version, sub.kind),
+                "responseKind": response_kind(of, sub.group, sub.version, sub.kind),
                 "verbs": verbs(sub.verbs),
             })
         })
@@ -130,7 +130,12 @@ fn aggregated_resource(of: &ResourceDefinition) -> Value {
     Value::Object(resource)
 }
 
-fn gvk(group: &str, version: &str, kind: &str) -> Value {
+/// Where a built-in kind is of the group and version around it, it does not say them again.
+fn response_kind(of: &ResourceDefinition, group: &str, version: &str, kind: &str) -> Value {
+    let (group, version) = match of.builtin && group == of.group && version == of.version {
+        true => ("", ""),
+        false => (group, version),
+    };
     json!({"group": group, "version": version, "kind": kind})
 }
 
@@ -172,7 +177,9 @@ fn subresources(of: &ResourceDefinition) -> Vec<Subresource<'_>> {
         });
     }
     if of.status {
-        list.push(own("status", READ_WRITE));
+        // Built-in kinds have theirs by name, custom ones the status first.
+        let at = if of.builtin { list.len() } else { 0 };
+        list.insert(at, own("status", READ_WRITE));
     }
     list
 }
@@ -273,12 +280,16 @@ pub fn resource_list(
             resources.push(resource);
         }
     }
-    Some(json!({
+    let mut list = json!({
         "kind": "APIResourceList",
-        "apiVersion": "v1",
         "groupVersion": api_version(group, version),
         "resources": resources,
-    }))
+    });
+    // The list of the core group is as old as Kubernetes, and says less of itself.
+    if !group.is_empty() {
+        list["apiVersion"] = "v1".into();
+    }
+    Some(list)
 }
 
 fn plain_resource(of: &ResourceDefinition) -> Value {
@@ -387,16 +398,16 @@ mod tests {
             *namespaces,
             json!({
                 "resource": "namespaces",
-                "responseKind": {"group": "", "version": "v1", "kind": "Namespace"},
+                "responseKind": {"group": "", "version": "", "kind": "Namespace"},
                 "scope": "Cluster",
                 "singularResource": "namespace",
                 "shortNames": ["ns"],
                 "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"],
                 "subresources": [
                     {"subresource": "finalize", "verbs": ["update"],
-                     "responseKind": {"group": "", "version": "v1", "kind": "Namespace"}},
+                     "responseKind": {"group": "", "version": "", "kind": "Namespace"}},
                     {"subresource": "status", "verbs": ["get", "patch", "update"],
-                     "responseKind": {"group": "", "version": "v1", "kind": "Namespace"}},
+                     "responseKind": {"group": "", "version": "", "kind": "Namespace"}},
                 ],
             })
         );

@@ -25,25 +25,45 @@ pub fn index(definitions: &[ResourceDefinition]) -> Value {
     let mut versions: BTreeMap<String, Sha256> = BTreeMap::new();
     for definition in definitions {
         let hash = versions.entry(root_of(&definition.group, &definition.version)).or_default();
-        hash.update(definition.kind.as_bytes());
-        hash.update([0]);
-        hash.update(definition.plural.as_bytes());
-        hash.update([u8::from(definition.status), u8::from(definition.scale.is_some())]);
-        if definition.builtin {
-            hash.update(env!("CARGO_PKG_VERSION"));
-        } else {
-            hash.update(definition.schema_json().to_string());
-        }
+        add(definition, hash);
     }
     let paths: Map<String, Value> = versions
         .into_iter()
         .map(|(root, hash)| {
-            let hash = hex::encode_upper(hash.finalize());
-            let url = format!("/openapi/v3/{root}?hash={hash}");
+            let url = address(&root, &hex::encode_upper(hash.finalize()));
             (root, json!({"serverRelativeURL": url}))
         })
         .collect();
     json!({"paths": paths})
+}
+
+/// The address of a document that has this hash.
+#[must_use]
+pub fn address(root: &str, hash: &str) -> String {
+    format!("/openapi/v3/{root}?hash={hash}")
+}
+
+/// The hash of the document of one group version; `None` for what is not served.
+#[must_use]
+pub fn hash(definitions: &[ResourceDefinition], group: &str, version: &str) -> Option<String> {
+    let mut hash = None;
+    for definition in definitions.iter().filter(|d| d.group == group && d.version == version) {
+        add(definition, hash.get_or_insert_with(Sha256::new));
+    }
+    hash.map(|hash| hex::encode_upper(hash.finalize()))
+}
+
+/// What a document depends on.
+fn add(definition: &ResourceDefinition, hash: &mut Sha256) {
+    hash.update(definition.kind.as_bytes());
+    hash.update([0]);
+    hash.update(definition.plural.as_bytes());
+    hash.update([u8::from(definition.status), u8::from(definition.scale.is_some())]);
+    if definition.builtin {
+        hash.update(env!("CARGO_PKG_VERSION"));
+    } else {
+        hash.update(definition.schema_json().to_string());
+    }
 }
 
 /// `api/v1` or `apis/GROUP/VERSION`.
@@ -279,8 +299,8 @@ mod tests {
             let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
             let document = document(&served, group, version).unwrap();
             assert!(!document["paths"].as_object().unwrap().is_empty(), "{root}");
-            let url = entry["serverRelativeURL"].as_str().unwrap();
-            assert!(url.starts_with(&format!("/openapi/v3/{root}?hash=")), "{url}");
+            let hash = hash(&served, group, version).unwrap();
+            assert_eq!(entry["serverRelativeURL"], address(root, &hash));
         }
         assert!(
             index["paths"]["api/v1"].is_object()

@@ -120,12 +120,24 @@ impl Schema {
     /// (ratcheting, KEP-4008), and transition rules are evaluated.
     #[must_use]
     pub fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        self.validate_beside(object, old, Vec::new())
+    }
+
+    /// Like [`Schema::validate`], with what else is wrong with the object's shape: rules are told of after it.
+    #[must_use]
+    pub(crate) fn validate_beside(
+        &self,
+        object: &Value,
+        old: Option<&Value>,
+        beside: Vec<FieldError>,
+    ) -> Vec<FieldError> {
         let mut errors = validate::check(&self.root, object, old);
         // As upstream, lists that already had duplicates are not looked at again.
         let duplicates = |of: &Value| identity::duplicates(&self.root, of);
         if old.is_none_or(|old| duplicates(old).is_empty()) {
             errors.extend(duplicates(object));
         }
+        errors.extend(beside);
         if self.root.rules_within {
             if errors.iter().any(blocks_rules) {
                 errors.extend(self.unchecked_rules());

@@ -431,7 +431,8 @@ impl Call {
             (Part::Resize, Some(old)) => admission::validate_resize(new, old),
             _ => admission::validate(definition, new, old),
         };
-        let mut of_schema = definition.schema().validate(new, old);
+        let beside = scale::validate(definition, new);
+        let mut of_schema = definition.schema().validate_beside(new, old, beside);
         if definition.builtin {
             // Whether a list may say something twice is a matter of a built-in kind's own rules.
             of_schema.retain(|error| {
@@ -440,7 +441,6 @@ impl Call {
             });
         }
         errors.extend(of_schema);
-        errors.extend(scale::validate(definition, new));
         errors.extend(new_finalizers(new, old));
         if errors.is_empty() {
             return Ok(());

@@ -1,11 +1,17 @@
 //! What Git says: taken note of, checked, and written to the hub as the Rollout itself.
 
-use super::desk::{Desk, Flow, halt};
+use super::{
+    apply::objects,
+    desk::{Desk, Flow, halt},
+};
 use crate::{
-    api::rollout::{RENDERED, SOURCE_VERIFIED, SourceStatus, reason},
+    api::{
+        rollout::{RENDERED, SOURCE_VERIFIED, SourceStatus, reason},
+        run::STATE_RUN,
+    },
     model::Digest,
     render::{Wanted, object},
-    sync::{News, Order, Tip, approval, status::Finding},
+    sync::{News, Order, Tip, approval, release, status::Finding},
 };
 
 /// Annotation on a Rollout on the hub: a tip that may be followed although history was rewritten.
@@ -67,8 +73,8 @@ impl Desk<'_> {
     pub(super) fn rendered<'t>(&mut self, tip: &'t Tip) -> Flow<&'t Wanted> {
         let faults = match &tip.wanted {
             Ok(wanted) => {
-                let count = wanted.content.len();
-                let text = format!("{count} objects in {}", shown(&wanted.content_path));
+                let count = objects(wanted.content.len());
+                let text = format!("{count} in {}", shown(&wanted.content_path));
                 self.steps.done(RENDERED, reason::DONE, text);
                 return Ok(wanted);
             }
@@ -95,9 +101,14 @@ impl Desk<'_> {
             message.push_str(&format!("; and {more} more"));
         }
         self.steps.failed(RENDERED, reason::INVALID, message.clone());
-        let running = self.progress().filter(|progress| !progress.is_over());
-        let message = match (&self.status.run, running) {
-            (Some(run), Some(_)) => format!("{message}; run {run} of an earlier commit goes on"),
+        let running = self.current.as_ref().filter(|run| !release::is_over(run));
+        let message = match (&self.status.run, running.map(|run| release::state(run))) {
+            (Some(run), Some(STATE_RUN)) => {
+                format!("{message}; run {run} of an earlier commit goes on")
+            }
+            (Some(run), Some(_)) => {
+                format!("{message}; run {run} of an earlier commit stands still")
+            }
             _ => message,
         };
         halt(Finding::stalled(reason::INVALID, format!("commit {}: {message}", tip.commit.short())))

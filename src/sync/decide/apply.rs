@@ -28,6 +28,13 @@ use crate::{
     },
 };
 
+pub(super) fn objects(count: usize) -> String {
+    match count {
+        1 => "1 object".to_owned(),
+        more => format!("{more} objects"),
+    }
+}
+
 impl Desk<'_> {
     pub(super) fn apply(&mut self, tip: &Tip, goal: &Goal<'_>) -> Flow<Content> {
         let wanted = goal.wanted.as_ref();
@@ -65,7 +72,7 @@ impl Desk<'_> {
                 if *key == apply.key && apply.prune.is_empty() =>
             {
                 self.status.inventory = entries;
-                let text = format!("{} objects", content.objects.len());
+                let text = objects(content.objects.len());
                 self.steps.done(APPLIED, reason::DONE, text);
                 Ok(content.clone())
             }
@@ -79,7 +86,7 @@ impl Desk<'_> {
                 if *key == apply.key =>
             {
                 self.remember_inventory(&entries);
-                let message = format!("{message}; {applied} objects were applied before it");
+                let message = format!("{message}; {} applied before it", objects(*applied));
                 self.steps.failed(APPLIED, why, message.clone());
                 if *retried {
                     return halt(Finding::waits(why, message).until(self.now + LOOK_AGAIN));

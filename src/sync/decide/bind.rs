@@ -3,7 +3,10 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::desk::{Desk, Flow, halt};
+use super::{
+    apply::objects,
+    desk::{Desk, Flow, halt},
+};
 use crate::{
     api::{
         Run, condition, meta,
@@ -31,7 +34,7 @@ impl Desk<'_> {
             Bound::Proved { index, hash } => {
                 self.status.unbound_since = None;
                 self.status.refused_index = None;
-                let text = format!("index {index} holds the {} objects", content.objects.len());
+                let text = format!("index {index} holds the {}", objects(content.objects.len()));
                 self.steps.done(BOUND, reason::PROVED, text);
                 return Ok(Some((index, hash)));
             }

@@ -14,6 +14,7 @@ use crate::{
     },
     model::CommitId,
     release::ledger::ledger,
+    render::Wanted,
     rollout::Progress,
     sync::{
         Git, Order, Pass, Seen, Tip, approval, release,
@@ -39,7 +40,7 @@ pub fn decide(seen: &Seen, now: Timestamp) -> Pass {
         Git::Unread(why) => {
             desk.steps.under_way(SOURCE_VERIFIED, reason::WAITING, why.clone());
             desk.follow(None);
-            Finding::waits(reason::WAITING, why.clone())
+            desk.guard_without_goal(Finding::waits(reason::WAITING, why.clone()))
         }
         Git::Tip(tip) => desk.tip(tip),
     };
@@ -120,20 +121,28 @@ impl Desk<'_> {
     }
 
     pub(super) fn tip(&mut self, tip: &Tip) -> Finding {
-        let flow = self.accept(tip).and_then(|()| {
+        let read = self.accept(tip).and_then(|()| {
             self.follow(Some(&tip.content_commit));
-            let wanted = self.rendered(tip)?;
-            self.write_rollout(wanted)?;
-            self.suspend()?;
-            self.single()?;
-            let goal = self.goal(tip, wanted)?;
-            self.resume(&goal)?;
-            let wake = self.guard(&goal)?;
-            let finding = settled(self.bring(tip, &goal));
-            let finding = self.tell_pin(&goal, finding);
-            Ok(Finding { wake: finding.wake.into_iter().chain(wake).min(), ..finding })
+            self.rendered(tip)
         });
-        settled(flow)
+        let wanted = match read {
+            Ok(wanted) => wanted,
+            Err(Halt::At(finding)) => return self.guard_without_goal(finding),
+        };
+        settled(self.work(tip, wanted))
+    }
+
+    /// Works towards what Git wants.
+    fn work(&mut self, tip: &Tip, wanted: &Wanted) -> Flow<Finding> {
+        self.write_rollout(wanted)?;
+        self.suspend()?;
+        self.single()?;
+        let goal = self.goal(tip, wanted)?;
+        self.resume(&goal)?;
+        let wake = self.guard(&goal)?;
+        let finding = settled(self.bring(tip, &goal));
+        let finding = self.tell_pin(&goal, finding);
+        Ok(Finding { wake: finding.wake.into_iter().chain(wake).min(), ..finding })
     }
 
     fn bring(&mut self, tip: &Tip, goal: &Goal<'_>) -> Flow<Finding> {

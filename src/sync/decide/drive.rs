@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     LOOK_AGAIN,
+    apply::objects,
     desk::{Desk, Flow, halt},
     pin::Goal,
 };
@@ -20,7 +21,7 @@ use crate::{
         prove,
     },
     render::{Start, Wanted, object::STOPPED_FAILURE},
-    rollout::Phase,
+    rollout::{Cause, Phase, Progress},
     sync::{
         Order, release,
         status::{self, Finding, State},
@@ -62,6 +63,8 @@ impl Desk<'_> {
             );
             return Ok(Finding::stalled(reason::FAILURE_POLICY, message));
         }
+        let waits_for = status::causes(&progress);
+        let by_hand = || by_hand(wanted, &newest.run);
         Ok(match progress.phase {
             Phase::Succeeded => Finding::new(
                 State::Ready,
@@ -76,17 +79,18 @@ impl Desk<'_> {
                     progress.failure.clone().unwrap_or_default()
                 ),
             ),
-            Phase::Stuck => Finding::waits(reason::STUCK, text),
-            Phase::Stopped => {
-                Finding::waits(reason::STOPPED, format!("{text}: {}", by_hand(wanted, &newest.run)))
+            Phase::Stopped => Finding::waits(reason::STOPPED, format!("{text}: {}", by_hand()))
+                .waiting_for(format!("{waits_for}: {}", by_hand())),
+            Phase::Initialized => {
+                Finding::waits(reason::WAITING_FOR_START, format!("{text}: {}", by_hand()))
+                    .waiting_for(format!("{waits_for}: {}", by_hand()))
             }
-            Phase::Stopping => Finding::waits(reason::STOPPED, text),
-            Phase::Initialized => Finding::waits(
-                reason::WAITING_FOR_START,
-                format!("{text}: {}", by_hand(wanted, &newest.run)),
-            ),
-            Phase::Waiting => Finding::waits(reason::WAITING_FOR_APPROVAL, text),
-            Phase::Pending | Phase::Updating => Finding::waits(reason::ROLLING_OUT, text),
+            Phase::Stuck => Finding::waits(reason::STUCK, text).waiting_for(waits_for),
+            Phase::Stopping => Finding::waits(reason::STOPPED, text).waiting_for(waits_for),
+            Phase::Waiting => Finding::waits(waited_on(&progress), text).waiting_for(waits_for),
+            Phase::Pending | Phase::Updating => {
+                Finding::waits(reason::ROLLING_OUT, text).waiting_for(waits_for)
+            }
         })
     }
 
@@ -126,13 +130,26 @@ impl Desk<'_> {
                 self.steps.failed(BOUND, reason::CONTENT_DIFFERS, message.clone());
                 return halt(Finding::stalled(reason::CONTENT_DIFFERS, message));
             }
-            let text = format!("index {} holds the {} objects", group.index, content.objects.len());
+            let text =
+                format!("index {} holds the {}", group.index, objects(content.objects.len()));
             self.steps.done(BOUND, reason::PROVED, text);
         }
         if wanted.intent.start == Start::Automatic {
             self.orders.push(Order::go(name));
         }
         Ok(())
+    }
+}
+
+/// Returns the word for what a run at a gate waits for: a person, or time. A gate that is opening waits for neither.
+fn waited_on(progress: &Progress) -> &'static str {
+    let any = |is: fn(&Cause) -> bool| progress.waiting_on.iter().any(is);
+    if any(|cause| matches!(cause, Cause::Approval { .. })) {
+        reason::WAITING_FOR_APPROVAL
+    } else if any(|cause| matches!(cause, Cause::Timer { .. })) {
+        reason::WAITING
+    } else {
+        reason::ROLLING_OUT
     }
 }
 
@@ -176,6 +193,25 @@ mod tests {
             let own = digest(&seen);
             let seen = run(seen, &own, state, json!({}), "0", json!({}));
             assert_eq!(told(&seen).0, orders, "{spec}{state}");
+        }
+    }
+
+    #[test]
+    fn a_timed_wait_is_not_called_a_wait_for_a_person() {
+        let seen = run(web(""), "x", STATE_RUN, json!({}), "0", json!({}));
+        let mut progress =
+            release::progress_of(&seen.runs[0], "2026-01-01T00:00:00Z".parse().unwrap());
+        let stage = || "canary".to_owned();
+        let timer = Cause::Timer { stage: stage(), until: "2026-01-01T01:00:00Z".parse().unwrap() };
+        let gate = Cause::Approval { request: "r".into(), stage: stage(), since: None };
+        for (waiting_on, word) in [
+            (vec![timer.clone()], reason::WAITING),
+            (vec![gate.clone()], reason::WAITING_FOR_APPROVAL),
+            (vec![timer, gate], reason::WAITING_FOR_APPROVAL),
+            (vec![], reason::ROLLING_OUT),
+        ] {
+            progress.waiting_on = waiting_on;
+            assert_eq!(waited_on(&progress), word);
         }
     }
 

@@ -6,13 +6,15 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    desk::{Desk, Flow, halt},
+    desk::{Desk, Flow, Halt, halt},
     pin::Goal,
 };
 use crate::{
     api::{
         meta,
-        rollout::{OUTCOME_SUCCEEDED, Release, reason},
+        rollout::{
+            FAILURE_ROLLBACK, FAILURE_WAIT, OUTCOME_SUCCEEDED, Release, RolloutSpec, reason,
+        },
         run::STATE_RUN,
     },
     model::GoDuration,
@@ -36,40 +38,92 @@ const NAMES_MAX: usize = 5;
 /// A cluster is stuck as soon as it is over the limit, not at it.
 const TICK: SignedDuration = SignedDuration::from_millis(1);
 
+/// What counts as failed, and where to go then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Policy {
+    deadline: Option<GoDuration>,
+    max_stuck: Option<u32>,
+    rolls_back: bool,
+}
+
+impl Policy {
+    fn of(intent: &Intent) -> Self {
+        Self {
+            deadline: intent.progress_deadline,
+            max_stuck: intent.max_stuck_clusters,
+            rolls_back: intent.on_failure == OnFailure::Rollback,
+        }
+    }
+
+    /// Reads the policy of the last good spec, as the hub has it.
+    fn held(spec: &RolloutSpec) -> Self {
+        let policy = spec.failure.clone().unwrap_or_default();
+        let action = policy.action.as_deref();
+        if action == Some(FAILURE_WAIT) {
+            return Self::default();
+        }
+        let deadline = policy.progress_deadline.and_then(|text| text.parse::<GoDuration>().ok());
+        Self {
+            deadline: deadline.filter(|deadline| deadline.is_positive()),
+            max_stuck: policy.max_stuck_clusters,
+            rolls_back: action == Some(FAILURE_ROLLBACK),
+        }
+    }
+}
+
 impl Desk<'_> {
     /// Carries out the failure policy on the run that goes, whatever else is waited for. Returns when to look again if
     /// nothing happens.
     pub(super) fn guard(&mut self, goal: &Goal<'_>) -> Flow<Option<Timestamp>> {
+        // A way back is not taken back.
+        if goal.is_back {
+            return Ok(None);
+        }
+        self.judge_run(Policy::of(&goal.wanted.intent), Some(goal.wanted.digest.as_str()))
+    }
+
+    /// Carries out the failure policy of the last good spec while nobody knows what Git wants now: the run goes on, and so
+    /// does what it is judged by. The way back is noted; it is taken when Git still wants what failed.
+    pub(super) fn guard_without_goal(&mut self, finding: Finding) -> Finding {
+        let spec = self.spec();
+        let is_back = self.status.pinned.is_some();
+        if is_back || spec.suspend == Some(true) {
+            return finding;
+        }
+        match self.judge_run(Policy::held(&spec), None) {
+            Ok(wake) => Finding { wake: finding.wake.into_iter().chain(wake).min(), ..finding },
+            Err(Halt::At(stopped)) => {
+                Finding { message: format!("{}; {}", finding.message, stopped.message), ..finding }
+            }
+        }
+    }
+
+    /// Stops the run if it failed. `wanted` is the digest that Git asks for, where that is known.
+    fn judge_run(&mut self, policy: Policy, wanted: Option<&str>) -> Flow<Option<Timestamp>> {
         let Some(run) = self.current.clone().filter(|run| !release::is_over(run)) else {
             return Ok(None);
         };
-        let intent = &goal.wanted.intent;
         let commit = annotation(&run, meta::COMMIT).unwrap_or_default();
         let acted = self
             .status
             .history
             .iter()
             .any(|release| release.commit == commit && release.failure.is_some());
-        // A way back is not taken back.
-        if goal.is_back || acted || release::state(&run) != STATE_RUN {
+        if acted || release::state(&run) != STATE_RUN {
             return Ok(None);
         }
-        let why = match judge(intent, &release::progress_of(&run, self.now), self.now) {
+        let why = match judge(policy, &release::progress_of(&run, self.now), self.now) {
             Verdict::Fine(wake) => return Ok(wake),
             Verdict::Failed(why) => why,
         };
         let name = run.metadata.name.clone().unwrap_or_default();
         let message = format!("the failure policy stops run {name}: {why}");
         let mut notes = vec![(FAILURE, why)];
-        // Other content is wanted by now: that is the way on.
-        let digest = goal.wanted.digest.as_str();
-        let wanted = annotation(&run, meta::CONTENT_DIGEST) == Some(digest);
-        if intent.on_failure == OnFailure::Rollback
-            && wanted
-            && let Some(good) = way_back(&self.status.history, digest)
-        {
-            notes.push((ROLLED_BACK_TO, good.commit.clone()));
-        }
+        // Where other content is wanted by now, that is the way on.
+        let failed = annotation(&run, meta::CONTENT_DIGEST)
+            .filter(|own| policy.rolls_back && wanted.is_none_or(|wanted| wanted == *own));
+        let good = failed.and_then(|digest| way_back(&self.status.history, digest));
+        notes.extend(good.map(|good| (ROLLED_BACK_TO, good.commit.clone())));
         self.orders.push(Order::stop_noting(name, STOPPED_FAILURE, notes));
         halt(Finding::waits(reason::FAILURE_POLICY, message))
     }
@@ -82,12 +136,12 @@ fn way_back<'a>(history: &'a [Release], digest: &str) -> Option<&'a Release> {
 }
 
 /// Judges a run that is in state `Run`. At a gate, time does not count: somebody else is to move.
-fn judge(intent: &Intent, progress: &Progress, now: Timestamp) -> Verdict {
+fn judge(policy: Policy, progress: &Progress, now: Timestamp) -> Verdict {
     if !matches!(progress.phase, Phase::Updating | Phase::Stuck) {
         return Verdict::Fine(None);
     }
     let mut wakes = Vec::new();
-    if let Some(max) = intent.max_stuck_clusters {
+    if let Some(max) = policy.max_stuck {
         let stuck = names(progress, |phase| phase == Phase::Stuck);
         if stuck.len() > max as usize {
             return Verdict::Failed(format!(
@@ -100,7 +154,7 @@ fn judge(intent: &Intent, progress: &Progress, now: Timestamp) -> Verdict {
         let next = next.filter_map(|cluster| cluster.since).min();
         wakes.extend(next.and_then(|since| since.checked_add(STUCK_AFTER + TICK).ok()));
     }
-    if let Some((deadline, moved)) = intent.progress_deadline.zip(moved(progress)) {
+    if let Some((deadline, moved)) = policy.deadline.zip(moved(progress)) {
         let due = moved.checked_add(SignedDuration::from(deadline)).unwrap_or(Timestamp::MAX);
         if now >= due {
             return Verdict::Failed(late(progress, deadline, moved));
@@ -158,7 +212,7 @@ mod tests {
     use crate::{
         api::Run,
         sync::{
-            Seen,
+            Git, News, Seen,
             decide::fixture::{
                 COMMIT, OTHER, also, digest, in_flight, pass, run, shown, snapshot, succeeded,
                 wanting, web,
@@ -175,8 +229,8 @@ mod tests {
         run(seen, &own, STATE_RUN, json!({}), "0", in_flight(started))
     }
 
-    fn of_intent(spec: &str) -> Intent {
-        wanting(spec, "new").intent
+    fn policy_of(spec: &str) -> Policy {
+        Policy::of(&wanting(spec, "new").intent)
     }
 
     fn progress_of(seen: &Seen) -> Progress {
@@ -227,7 +281,7 @@ mod tests {
         ] {
             let seen = running(spec, &started);
             let verdict = judge(
-                &of_intent(spec),
+                policy_of(spec),
                 &progress_of(&seen),
                 "2026-01-01T00:00:00Z".parse().unwrap(),
             );
@@ -244,19 +298,19 @@ mod tests {
 
     #[test]
     fn a_gate_counts_neither_while_it_is_shut_nor_when_it_opens() {
-        let intent = of_intent("  failure: {progressDeadline: 10m}\n");
+        let intent = policy_of("  failure: {progressDeadline: 10m}\n");
         let mut progress = progress_of(&running("", &[("a", "2025-12-31T20:00:00Z")]));
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         progress.phase = Phase::Waiting;
-        assert_eq!(judge(&intent, &progress, now), Verdict::Fine(None));
+        assert_eq!(judge(intent, &progress, now), Verdict::Fine(None));
         // It opens: the run is updating again since a moment ago, and no cluster has started yet.
         progress.phase = Phase::Updating;
         progress.since = Some("2025-12-31T23:59:00Z".parse().unwrap());
         let due = "2026-01-01T00:09:00Z".parse().unwrap();
-        assert_eq!(judge(&intent, &progress, now), Verdict::Fine(Some(due)));
+        assert_eq!(judge(intent, &progress, now), Verdict::Fine(Some(due)));
         // To be called stuck is no movement.
         progress.phase = Phase::Stuck;
-        assert!(matches!(judge(&intent, &progress, now), Verdict::Failed(_)));
+        assert!(matches!(judge(intent, &progress, now), Verdict::Failed(_)));
     }
 
     #[test]
@@ -339,13 +393,60 @@ mod tests {
             newest.spec.state = Some(STATE_RUN.into());
             newest.spec.resource_snapshot_index = Some("0".into());
             seen.runs[2] = std::sync::Arc::new(newest);
-            let orders = pass(&seen).orders;
-            let [Order::SetRunState { annotations, .. }] = orders.as_slice() else {
-                panic!("{orders:?}")
-            };
-            let to = annotations.get(ROLLED_BACK_TO).and_then(Option::as_deref);
-            assert_eq!(to, want, "{action} {digests:?}");
-            assert!(annotations[FAILURE].as_deref().unwrap().contains("a (stage all)"));
+            // Whether or not anybody could read Git at that moment: a restart must not cost the way back.
+            for unread in [false, true] {
+                if unread {
+                    seen.git = Git::Unread("not read yet".into());
+                }
+                let orders = pass(&seen).orders;
+                let [Order::SetRunState { annotations, .. }] = orders.as_slice() else {
+                    panic!("{orders:?}")
+                };
+                let to = annotations.get(ROLLED_BACK_TO).and_then(Option::as_deref);
+                assert_eq!(to, want, "{action} {digests:?} {unread}");
+                assert!(annotations[FAILURE].as_deref().unwrap().contains("a (stage all)"));
+            }
+        }
+    }
+
+    /// The run goes on while Git cannot be read, or says what nobody understands, and so does what it is judged by.
+    #[test]
+    fn a_run_is_judged_while_nobody_knows_what_git_wants() {
+        let rollback = "  failure: {progressDeadline: 10m, action: Rollback}\n";
+        let wait = "  failure: {progressDeadline: 10m, action: Wait}\n";
+        let (late, recent) = ("2025-12-31T23:00:00Z", "2025-12-31T23:59:00Z");
+        let faults = |seen: &mut Seen| {
+            let Git::Tip(tip) = &mut seen.git else { panic!("no tip") };
+            tip.wanted = Err(Vec::new());
+        };
+        let down = |seen: &mut Seen| seen.git = Git::Unread("the server is down".into());
+        let rewritten = |seen: &mut Seen| {
+            let Git::Tip(tip) = &mut seen.git else { panic!("no tip") };
+            tip.news = News::Rewritten { why: "set back".into(), policy_commit: None };
+        };
+        type Turn = fn(&mut Seen);
+        let cases: [(Turn, &str); 3] = [
+            (faults, reason::INVALID),
+            (down, reason::WAITING),
+            (rewritten, reason::HISTORY_REWRITTEN),
+        ];
+        for (turn, word) in cases {
+            for (spec, started, orders, wake) in [
+                (rollback, late, "r Stop failure-policy", None),
+                (rollback, recent, "", Some("2026-01-01T00:09:00Z")),
+                (wait, late, "", None),
+                ("", late, "", None),
+            ] {
+                let mut seen = running(spec, &[("a", started)]);
+                turn(&mut seen);
+                let pass = pass(&seen);
+                assert_eq!(shown(&pass), (orders.into(), word.into()), "{spec}");
+                assert_eq!(pass.wake, wake.map(|at| at.parse().unwrap()), "{spec}");
+                if let Some(Order::SetRunState { annotations, .. }) = pass.orders.first() {
+                    assert!(!annotations.contains_key(ROLLED_BACK_TO));
+                    assert!(pass.status.message.unwrap().contains("failure policy stops run r"));
+                }
+            }
         }
     }
 }

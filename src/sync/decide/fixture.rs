@@ -68,6 +68,7 @@ pub(super) fn web(spec: &str) -> Seen {
         path: Some("apps/web/rollout.yaml".into()),
         object: None,
         earlier: None,
+        returned: false,
         trouble: None,
     };
     let mut seen = Seen {

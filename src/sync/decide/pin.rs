@@ -79,7 +79,7 @@ impl Desk<'_> {
                 message: release.failure.clone().unwrap_or_default(),
             });
         } else if let Some(pinned) = &self.status.pinned
-            && pinned.content_digest != wanted.digest.as_str()
+            && (tip.returned || pinned.content_digest != wanted.digest.as_str())
         {
             self.status.pinned = None;
         }
@@ -241,6 +241,21 @@ mod tests {
         // The first one fails in the end; it is not ours to stop again.
         assert_eq!(shown(&pass), (String::new(), reason::ROLLING_OUT.into()));
         assert_eq!(pass.wake, None);
+    }
+
+    /// What was taken back and committed again is another commit, whether or not anybody looked in between.
+    #[test]
+    fn content_that_left_git_and_came_back_is_tried_again() {
+        let mut seen = remember(rolled_back(None));
+        let Git::Tip(tip) = &mut seen.git else { panic!("no tip") };
+        tip.content_commit = "ffeeddccbbaa99887766554433221100ffeeddcc".parse().unwrap();
+        tip.returned = true;
+        let seen = remember(seen);
+        assert_eq!(seen.rollout.as_ref().unwrap().status.as_ref().unwrap().pinned, None);
+        let Git::Tip(tip) = &seen.git else { panic!("no tip") };
+        let mut later = seen.clone();
+        later.git = Git::Tip(Box::new(Tip { returned: false, ..Tip::clone(tip) }));
+        assert_eq!(pass(&later).status.pinned, None, "and stays so");
     }
 
     #[test]

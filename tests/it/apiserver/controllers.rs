@@ -134,7 +134,7 @@ const STEPS: &[Step] = &[
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn controllers_of_kubernetes_work() {
     const SUITE: &str = "controllers of Kubernetes on the API server";
-    let Some(program) = kubectl() else { return say_skipped(SUITE, "there is no kubectl") };
+    let Some(program) = kubectl(SUITE) else { return };
     let manager = match asset("kube-controller-manager") {
         Ok(manager) => manager,
         Err(why) => return say_skipped(SUITE, &why),

@@ -274,10 +274,8 @@ const STEPS: &[Step] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_works() {
-    match kubectl() {
-        Some(program) => every_command_works_with(&program).await,
-        None => say_skipped("kubectl against the API server", "there is no kubectl"),
-    }
+    let Some(program) = kubectl("kubectl against the API server") else { return };
+    every_command_works_with(&program).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -353,10 +351,7 @@ pub(super) async fn play(program: &Path, served: &Served, steps: &[Step]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_watches() {
-    let Some(program) = kubectl() else {
-        say_skipped("kubectl get --watch", "there is no kubectl");
-        return;
-    };
+    let Some(program) = kubectl("kubectl get --watch") else { return };
     let served = Served::start().await;
     let watching = served.kubectl(&program, &["get", "configmaps", "-w"]);
     let mut watching = crate::support::process::Running::start(watching);

@@ -117,10 +117,8 @@ const STEPS: &[Step] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_works_on_pods_and_nodes() {
-    match kubectl() {
-        Some(program) => works_with(&program).await,
-        None => say_skipped("kubectl on pods and nodes", "there is no kubectl"),
-    }
+    let Some(program) = kubectl("kubectl on pods and nodes") else { return };
+    works_with(&program).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

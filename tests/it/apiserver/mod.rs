@@ -10,4 +10,4 @@ mod listen;
 mod page;
 mod request;
 mod runtime;
-mod served;
+pub mod served;

@@ -357,3 +357,33 @@ async fn the_older_openapi_comes_as_json_or_protobuf() {
     }
     assert_eq!(get("text/html").await.status(), 406);
 }
+
+#[tokio::test]
+async fn what_clients_may_keep_is_said() {
+    let server = server().await;
+    let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let index = ask(&server, "GET /openapi/v3", &[], "").await.json();
+    let address = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();
+    for (path, accept, control) in [
+        ("/apis", aggregated, "public"),
+        ("/openapi/v3/apis/apps/v1", "application/json", "no-cache, private"),
+        (address.as_str(), "application/json", "public, immutable"),
+    ] {
+        let line = format!("GET {path}");
+        let first = ask(&server, &line, &[("accept", accept)], "").await;
+        assert_eq!(first.headers["cache-control"], control, "{path}");
+        assert_eq!(first.headers["vary"], "Accept", "{path}");
+        assert_eq!(first.headers.contains_key("expires"), path == address, "{path}");
+        let held = [("accept", accept), ("if-none-match", first.headers["etag"].as_str())];
+        let again = ask(&server, &line, &held, "").await;
+        assert_eq!((again.code, again.text.as_str()), (StatusCode::NOT_MODIFIED, ""), "{path}");
+        let other = [("accept", accept), ("if-none-match", "\"another\"")];
+        assert_eq!(ask(&server, &line, &other, "").await.code, StatusCode::OK);
+    }
+    let old = ask(&server, "GET /openapi/v3/apis/apps/v1?hash=OLD", &[], "").await;
+    assert_eq!((old.code, &old.headers["location"]), (StatusCode::MOVED_PERMANENTLY, &address));
+    let html = ask(&server, "GET /openapi/v3/apis/apps/v1", &[("accept", "text/html")], "").await;
+    assert_eq!(html.code, StatusCode::NOT_ACCEPTABLE);
+    let none = ask(&server, "GET /openapi/v3/apis/apps/v9", &[], "").await;
+    assert_eq!(none.code, StatusCode::NOT_FOUND);
+}

@@ -75,7 +75,6 @@ const REASONS: &[(&str, &str)] = &[
     ("RollingBack", "The failure policy goes back to what was everywhere before."),
     ("RollingOut", "The run moves clusters."),
     ("RunFailed", "The run failed. Push a commit, or delete the run to try again."),
-    ("SourceRefused", "The commit may not be followed."),
     ("Stopped", "Somebody stopped the run, or it is stopping."),
     ("Stuck", "Clusters do not become available. The message names them."),
     ("Succeeded", "Every cluster has the content."),
@@ -86,7 +85,7 @@ const REASONS: &[(&str, &str)] = &[
     ("Suspended", "spec.suspend is true. Changes by hand are not put back meanwhile."),
     (
         "Waiting",
-        "Something that comes by itself is waited for: a repository, a placement, a namespace.",
+        "Something that comes by itself is waited for: the end of a timed wait, a repository, a placement, a namespace.",
     ),
     (
         "WaitingForApproval",

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::support::{
-    process::{kubectl, say_skipped},
+    process::{kubectl, path_with},
     transcript::Session,
 };
 
@@ -21,10 +21,7 @@ pub fn project(path: &str) -> PathBuf {
 
 /// Opens a shell in `home`, for `suite`; none, said loudly, where there is no kubectl.
 pub fn open(home: &Path, suite: &str) -> Option<Session> {
-    let Some(kubectl) = kubectl() else {
-        say_skipped(suite, "no kubectl in KUBEBUILDER_ASSETS or PATH; .ci/run provides one");
-        return None;
-    };
+    let kubectl = kubectl(suite)?;
     std::fs::create_dir(home.join(".ssh")).unwrap();
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "alice@example.com", "-f"])
@@ -36,15 +33,12 @@ pub fn open(home: &Path, suite: &str) -> Option<Session> {
         .unwrap();
     std::os::unix::fs::symlink(project(""), home.join("tidegate")).unwrap();
     let programs = [Path::new(env!("CARGO_BIN_EXE_tidegate")), &kubectl];
-    let mut path: Vec<PathBuf> =
-        programs.iter().map(|program| program.parent().unwrap().to_owned()).collect();
-    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    let path = std::env::join_paths(path).unwrap().to_string_lossy().into_owned();
+    let path = path_with(&programs);
     Some(Session::start(home, &[("PATH", path)], PATIENCE))
 }
 
 /// Types `files` one after the other, in one shell, but for the commands in `without`.
-pub fn play_without(files: &[&str], without: &'static [&'static str]) {
+pub fn play_without(files: &[&str], without: &[&'static str]) {
     let home = tempfile::tempdir().unwrap();
     let Some(session) = open(home.path(), files.last().unwrap()) else { return };
     let mut session = session.without(without);

@@ -1,52 +1,34 @@
 //! The tutorial that the product implements, typed with the real kubectl against `tidegate local`.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use crate::support::{
-    process::{Running, kubectl, say_skipped, tidegate},
+    process::{Running, kubectl, tidegate},
     transcript,
 };
 
-/// Above the one-minute wait that the page asks for.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TABS: [&str; 2] = ["tutorial-cluster.txt", "tutorial-namespace.txt"];
 
-fn play(transcript: &str) {
-    let Some(kubectl) = kubectl() else {
-        say_skipped(transcript, "no kubectl in KUBEBUILDER_ASSETS or PATH; .ci/run provides one");
-        return;
-    };
+/// Each tab has a fleet of its own: most of the time goes by in the minutes that the tutorial waits.
+#[test]
+fn both_tabs_of_the_tutorial() {
+    let Some(kubectl) = kubectl("the tutorial on `tidegate local`") else { return };
+    std::thread::scope(|threads| {
+        for tab in TABS {
+            threads.spawn(|| play(tab, &kubectl));
+        }
+    });
+}
+
+fn play(tab: &str, kubectl: &Path) {
     let home = tempfile::tempdir().unwrap();
     let kubeconfig = home.path().join("kubeconfig");
     let mut command = tidegate(home.path());
-    command
-        .args(["local", "--data-dir"])
-        .arg(home.path().join("data"))
-        .arg("--kubeconfig")
-        .arg(&kubeconfig);
+    command.args(["local", "--data-dir"]).arg(home.path().join("data"));
+    command.arg("--kubeconfig").arg(&kubeconfig);
     let mut local = Running::start(command);
     local.wait_for("ready");
-
-    let path = std::env::join_paths(
-        std::iter::once(kubectl.parent().unwrap().to_owned())
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-    );
-    let environment = [
-        ("KUBECONFIG", kubeconfig.to_string_lossy().into_owned()),
-        ("PATH", path.unwrap().to_string_lossy().into_owned()),
-    ];
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(transcript);
-    transcript::run(&file, home.path(), &environment, PATIENCE);
-
+    transcript::run(tab, home.path(), kubectl, &kubeconfig);
     local.signal("TERM");
     assert!(local.wait().success(), "ends cleanly:\n{}", local.everything());
-}
-
-#[test]
-fn the_tutorials_cluster_scoped_tab() {
-    play("tutorial-cluster.txt");
-}
-
-#[test]
-fn the_tutorials_namespace_scoped_tab() {
-    play("tutorial-namespace.txt");
 }

@@ -3,12 +3,14 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::LazyLock};
 
 use futures::{StreamExt as _, future::join, stream};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{
+    normal::NOT_SERVED,
     play::{play, report},
     script::{self, Case},
-    target::Target,
+    target::{Sent, Target},
 };
 use crate::support::kubernetes::{Kubernetes, Plan};
 
@@ -26,9 +28,14 @@ static REAL: LazyLock<Option<Kubernetes>> = LazyLock::new(|| {
 /// The definitions that cases use.
 static DEFINED: OnceCell<()> = OnceCell::const_new();
 
+/// The real servers; none where they cannot run.
+pub fn real_kubernetes() -> Option<&'static Kubernetes> {
+    REAL.as_ref()
+}
+
 /// The real server with the definitions that cases use; none where it cannot run.
 pub async fn real() -> Option<Target> {
-    let kubernetes = REAL.as_ref()?;
+    let kubernetes = real_kubernetes()?;
     let target = Target::real(kubernetes, "hub");
     DEFINED.get_or_init(|| define(&target)).await;
     Some(target)
@@ -51,7 +58,7 @@ async fn define(target: &Target) {
     }
 }
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/conformance/cases"))
 }
 
@@ -105,6 +112,29 @@ fn known_differences_are_documented() {
     let documented: BTreeSet<String> =
         list.lines().filter_map(|line| line.strip_prefix("- ")).map(str::to_owned).collect();
     assert_eq!(documented, known, "the list of {PAGE} is that of the cases");
+}
+
+/// Else the comparison of discovery would leave out what is there.
+#[tokio::test]
+async fn what_is_listed_as_missing_is_missing() {
+    let embedded = Target::embedded().await;
+    for path in NOT_SERVED {
+        let mut parts = path.splitn(4, '/');
+        let [group, version] = [(); 2].map(|()| parts.next().unwrap());
+        let list = match group {
+            "" => format!("/api/{version}"),
+            group => format!("/apis/{group}/{version}"),
+        };
+        let (code, _, body) = embedded.ask(Sent::get(&list)).await;
+        let name = parts.collect::<Vec<_>>().join("/");
+        let list: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let found = list["resources"].as_array().into_iter().flatten();
+        let served = match name.as_str() {
+            "" => code == 200,
+            name => found.map(|resource| &resource["name"]).any(|found| found == name),
+        };
+        assert!(!served, "{path} is served");
+    }
 }
 
 macro_rules! chapters {

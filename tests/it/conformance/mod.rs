@@ -4,6 +4,7 @@
 //! no longer does; `docs/reference/embedded-hub.md` lists them all.
 
 mod chapters;
+mod commands;
 mod expired;
 mod generated;
 mod harness;

@@ -15,6 +15,9 @@ static CURRENT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(current: |ResourceVersion in record \()\d+").unwrap());
 /// Addresses that servers give to services; cases choose none of them.
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"10\.96\.\d+\.\d+").unwrap());
+/// Hashes of documents, whose descriptions are sentences of our own.
+static HASH: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"("|hash=)[0-9A-F]{64,128}\b"#).unwrap());
 static SECONDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d+s$").unwrap());
 
 /// What one case saw of one server. Each uid and version gets a number when it is first seen, so that the same one is
@@ -56,8 +59,11 @@ impl Seen {
                 }
             }
         }
-        if value.get("kind").and_then(Value::as_str) == Some("APIResourceList") {
-            settle_resources(&mut value);
+        match value.get("kind").and_then(Value::as_str) {
+            Some("APIResourceList") => settle_resources(&mut value),
+            Some("APIGroupDiscoveryList") => settle_discovery(&mut value),
+            Some("APIGroupList") => settle_groups(&mut value),
+            _ => {}
         }
         if value.get("kind").and_then(Value::as_str) == Some("Status") {
             settle_errors(&mut value);
@@ -105,10 +111,13 @@ impl Seen {
         self.value(Value::Object(metadata))
     }
 
-    /// Entries of one second come in any order. Upstream loses times of entries on the way through a Scale.
+    /// Entries of one second come in any order. Upstream loses times of entries on the way through a Scale. Who writes a
+    /// time of a status anew owns it, unless it is of the same second as before.
     fn managers(&mut self, mut entries: Vec<Value>) -> Value {
         for entry in &mut entries {
             entry.as_object_mut().and_then(|entry| entry.remove("time"));
+            let status = entry.pointer_mut("/fieldsV1/f:status").and_then(Value::as_object_mut);
+            status.and_then(|status| status.remove("f:lastPhaseTransitionTime"));
         }
         entries.sort_by_cached_key(|entry| {
             ["operation", "manager", "subresource", "apiVersion"].map(|f| entry[f].to_string())
@@ -133,6 +142,7 @@ impl Seen {
         }
         let text = CURRENT.replace_all(&text, "$1<some>");
         let text = STORAGE_KEY.replace_all(&text, "Key: <key>,");
+        let text = HASH.replace_all(&text, "$1<hash>");
         let text = ADDRESS.replace_all(&text, "<address>");
         let uids = &mut self.uids;
         let text = UUID.replace_all(&text, |found: &Captures<'_>| {
@@ -150,15 +160,97 @@ impl Seen {
 }
 
 /// The order of resources and verbs means nothing, and hashes of storage are a server's own.
-fn settle_resources(list: &mut Value) {
-    let Some(resources) = list.get_mut("resources").and_then(Value::as_array_mut) else { return };
-    resources.sort_by_cached_key(|resource| resource["name"].to_string());
-    for resource in resources.iter_mut().filter_map(Value::as_object_mut) {
-        resource.remove("storageVersionHash");
-        if let Some(verbs) = resource.get_mut("verbs").and_then(Value::as_array_mut) {
-            verbs.sort_by_cached_key(Value::to_string);
-        }
+/// Upstream meets custom kinds in the random order of Go's maps.
+fn sort_by(list: &mut Value, field: &str) {
+    if let Some(list) = list.as_array_mut() {
+        list.sort_by_cached_key(|entry| entry[field].to_string());
     }
+}
+
+fn settle_resources(list: &mut Value) {
+    let version = list["groupVersion"].as_str().unwrap_or_default();
+    let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+    retain(&mut list["resources"], |resource| {
+        if let Some(resource) = resource.as_object_mut() {
+            resource.remove("storageVersionHash");
+        }
+        let name = resource["name"].as_str().unwrap_or_default();
+        // A subresource goes with its resource.
+        let whole = name.split('/').next().unwrap_or_default();
+        is_compared(&format!("{version}/{whole}")) && is_compared(&format!("{version}/{name}"))
+    });
+    sort_by(&mut list["resources"], "name");
+}
+
+/// What kube-apiserver serves and the embedded server does not, as `group/version[/resource[/subresource]]`: a list that
+/// has to be right, as neither a kind that is missing nor one that is served after all would go unnoticed.
+pub const NOT_SERVED: &[&str] = &[
+    "/v1/componentstatuses",
+    "/v1/nodes/proxy",
+    "/v1/pods/proxy",
+    "/v1/serviceaccounts/token",
+    "/v1/services/proxy",
+    "apiregistration.k8s.io/v1",
+    "authentication.k8s.io/v1/tokenreviews",
+    "authorization.k8s.io/v1/localsubjectaccessreviews",
+    "authorization.k8s.io/v1/subjectaccessreviews",
+    "autoscaling/v1",
+    "certificates.k8s.io/v1",
+    "flowcontrol.apiserver.k8s.io/v1",
+    "networking.k8s.io/v1/ipaddresses",
+    "networking.k8s.io/v1/servicecidrs",
+    "resource.k8s.io/v1",
+];
+
+fn is_compared(path: &str) -> bool {
+    !NOT_SERVED.contains(&path)
+}
+
+/// Groups that other cases bring come and go meanwhile.
+fn is_of_a_case(group: &str) -> bool {
+    group.ends_with(".example.com") || group.ends_with("commands.io")
+}
+
+fn retain(list: &mut Value, keep: impl FnMut(&mut Value) -> bool) -> bool {
+    let Some(list) = list.as_array_mut() else { return false };
+    list.retain_mut(keep);
+    !list.is_empty()
+}
+
+fn settle_discovery(list: &mut Value) {
+    let named = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    retain(&mut list["items"], |group| {
+        let name = group.pointer("/metadata/name").map(named).unwrap_or_default();
+        !is_of_a_case(&name)
+            && retain(&mut group["versions"], |version| {
+                let path = format!("{name}/{}", named(&version["version"]));
+                sort_by(&mut version["resources"], "resource");
+                is_compared(&path)
+                    && retain(&mut version["resources"], |resource| {
+                        let path = format!("{path}/{}", named(&resource["resource"]));
+                        let compared = |sub: &Value| {
+                            is_compared(&format!("{path}/{}", named(&sub["subresource"])))
+                        };
+                        if let Some(subs) = resource.get_mut("subresources")
+                            && !retain(subs, |sub| compared(sub))
+                            && let Some(resource) = resource.as_object_mut()
+                        {
+                            resource.remove("subresources");
+                        }
+                        is_compared(&path)
+                    })
+            })
+    });
+}
+
+fn settle_groups(list: &mut Value) {
+    retain(&mut list["groups"], |group| {
+        let name = group["name"].as_str().unwrap_or_default().to_owned();
+        !is_of_a_case(&name)
+            && retain(&mut group["versions"], |version| {
+                is_compared(version["groupVersion"].as_str().unwrap_or_default())
+            })
+    });
 }
 
 /// Upstream types an applied object in the random order of Go's maps.

@@ -100,6 +100,7 @@ impl Player {
             Act::Ask(_) => {
                 let (code, headers, bytes) = self.target.ask(self.sent(act)).await;
                 self.keep(label, &bytes);
+                let headers = self.seen.document(json!(headers));
                 json!({"code": code, "headers": headers, "body": self.seen.normal(&bytes)})
             }
             Act::Until(wanted, _) => {

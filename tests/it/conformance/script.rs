@@ -37,6 +37,7 @@ pub const SHORT: &[(&str, &str)] = &[
     ("$oldwidgets", "/apis/example.com/v1alpha1/namespaces/$ns/widgets"),
     ("$gauges", "/apis/example.com/v1/gauges"),
     ("$table", "application/json;as=Table;v=v1;g=meta.k8s.io"),
+    ("$aggregated", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"),
     ("$partials", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"),
     ("$partial", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"),
 ];

@@ -15,7 +15,16 @@ use crate::support::kubernetes::{ADMIN, Kubernetes};
 const AGENT: &str = "conformance/1.0";
 
 /// Headers that clients look at.
-const HEADERS: &[&str] = &["content-type", "warning", "cache-control", "retry-after", "allow"];
+const HEADERS: &[&str] = &[
+    "content-type",
+    "warning",
+    "cache-control",
+    "retry-after",
+    "allow",
+    "etag",
+    "location",
+    "vary",
+];
 
 /// A server.
 #[derive(Clone)]
@@ -31,6 +40,13 @@ pub struct Sent {
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
+}
+
+impl Sent {
+    /// A question.
+    pub fn get(path: &str) -> Sent {
+        Sent { method: "GET", path: path.to_owned(), headers: Vec::new(), body: String::new() }
+    }
 }
 
 /// An answer whose body is still to be read.
@@ -49,6 +65,7 @@ impl Target {
         let client = reqwest::Client::builder()
             .tls_certs_only(roots)
             .user_agent(AGENT)
+            .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(90))
             .build()
             .unwrap();

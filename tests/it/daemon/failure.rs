@@ -126,3 +126,36 @@ async fn a_restart_anywhere_on_the_way_back_repeats_nothing() {
     assert_eq!(stage.count("ClusterResourceSnapshot").await, 2);
     stage.until_values([Some("one"); 3]).await;
 }
+
+/// Taken back and committed again in one push: another commit, which is tried like any other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_back_after_its_revert_is_tried_again() {
+    let stage = failing("{progressDeadline: 2s, action: Rollback}").await;
+    let second = stage.repository.head();
+    let back = |commit: String| {
+        move |status: &serde_json::Value| {
+            reason(status, "Ready") == "RolledBack" && status["pinned"]["commit"] == commit
+        }
+    };
+    stage.until_rollout("web", "rolled back", back(second.to_string())).await;
+    let aside = stage.repository.path().with_file_name("aside");
+    stage.repository.git(&["worktree", "add", "-q", "--detach", aside.to_str().unwrap()]);
+    let beside = |arguments: &[&str]| {
+        let arguments: Vec<&str> =
+            ["-C", aside.to_str().unwrap()].iter().chain(arguments).copied().collect();
+        stage.repository.git(&arguments)
+    };
+    for _ in 0..2 {
+        beside(&["revert", "--no-edit", "--no-gpg-sign", "HEAD"]);
+    }
+    let again = beside(&["rev-parse", "HEAD"]);
+    stage.repository.git(&["merge", "-q", "--ff-only", &again]);
+    let status = stage.until_rollout("web", "tried and rolled back", back(again.clone())).await;
+    let commits: Vec<_> = status["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| run["commit"].as_str().unwrap())
+        .collect();
+    assert!(commits.contains(&again.as_str()), "{status}");
+}

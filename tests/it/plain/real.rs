@@ -11,7 +11,7 @@ use super::{
 };
 use crate::support::{
     kubernetes::Audited,
-    process::{Running, kubectl, say_skipped},
+    process::{Running, kubectl},
 };
 
 const SUITE: &str = "the tutorial on real API servers";
@@ -19,10 +19,7 @@ const SUITE: &str = "the tutorial on real API servers";
 /// Each tab has a fleet of its own: most of the time goes by in the minutes that the tutorial waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tutorial_passes_with_the_rights_of_the_account_and_needs_each_of_them() {
-    let Some(kubectl) = kubectl() else {
-        say_skipped(SUITE, "no kubectl in KUBEBUILDER_ASSETS or PATH; .ci/run provides one");
-        return;
-    };
+    let Some(kubectl) = kubectl(SUITE) else { return };
     let beside = |transcript: &'static str| {
         let (runtime, kubectl) = (Handle::current(), kubectl.clone());
         spawn_blocking(move || runtime.block_on(fleet_that_plays(transcript, &kubectl)))

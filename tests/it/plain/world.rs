@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -227,16 +226,7 @@ impl World {
 
     /// Plays a transcript with the real kubectl, which must be there.
     pub fn play(&self, transcript: &str, kubectl: &Path) {
-        let path = std::env::join_paths(
-            std::iter::once(kubectl.parent().unwrap().to_owned())
-                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-        );
-        let environment = [
-            ("KUBECONFIG", self.kubeconfig.to_string_lossy().into_owned()),
-            ("PATH", path.unwrap().to_string_lossy().into_owned()),
-        ];
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(transcript);
-        transcript::run(&file, self.home.path(), &environment, Duration::from_secs(120));
+        transcript::run(transcript, self.home.path(), kubectl, &self.kubeconfig);
     }
 
     pub async fn create(&self, object: Value) -> Value {

@@ -34,14 +34,27 @@ pub fn isolate(command: &mut Command, home: &Path) {
         .env("LC_ALL", "C.UTF-8");
 }
 
-/// Returns the kubectl to test with: the pinned one of `KUBEBUILDER_ASSETS`, else the one in `PATH`.
-pub fn kubectl() -> Option<PathBuf> {
+/// Returns the kubectl to test with: the pinned one of `KUBEBUILDER_ASSETS`, else the one in `PATH`. None, and `suite` is
+/// said not to have run, where there is none.
+pub fn kubectl(suite: &str) -> Option<PathBuf> {
     let pinned =
         std::env::var_os("KUBEBUILDER_ASSETS").map(|folder| PathBuf::from(folder).join("kubectl"));
     let in_path = std::env::var_os("PATH").unwrap_or_default();
     let in_path =
         std::env::split_paths(&in_path).map(|folder| folder.join("kubectl")).collect::<Vec<_>>();
-    pinned.into_iter().chain(in_path).find(|path| path.is_file())
+    let found = pinned.into_iter().chain(in_path).find(|path| path.is_file());
+    if found.is_none() {
+        say_skipped(suite, "no kubectl in KUBEBUILDER_ASSETS or PATH; .ci/run provides one");
+    }
+    found
+}
+
+/// Returns the search path in which these programs come first.
+pub fn path_with(programs: &[&Path]) -> String {
+    let first = programs.iter().map(|program| program.parent().unwrap().to_owned());
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let all = first.chain(std::env::split_paths(&others));
+    std::env::join_paths(all).unwrap().to_string_lossy().into_owned()
 }
 
 /// Returns a program that `.ci/run` provides, or says why there is none.

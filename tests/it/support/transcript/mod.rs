@@ -33,14 +33,23 @@ pub use self::session::Session;
 
 use std::{path::Path, time::Duration};
 
+use super::process::path_with;
+
+/// Above the one-minute wait that the tutorial asks for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Returns the commands of the page or transcript at `path`.
 pub fn commands(path: &Path) -> Vec<String> {
     parse::commands(path)
 }
 
-/// Runs the transcript at `path` with `environment` on top of an isolated one, in `folder`.
-pub fn run(path: &Path, folder: &Path, environment: &[(&str, String)], patience: Duration) {
-    let mut session = Session::start(folder, environment, patience);
-    session.play(path);
+/// Types `tests/transcripts/NAME` in `folder`, with this kubectl and nothing but it.
+pub fn run(name: &str, folder: &Path, kubectl: &Path, kubeconfig: &Path) {
+    let environment = [
+        ("KUBECONFIG", kubeconfig.to_string_lossy().into_owned()),
+        ("PATH", path_with(&[kubectl])),
+    ];
+    let mut session = Session::start(folder, &environment, PATIENCE);
+    session.play(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(name));
     session.finish();
 }

@@ -27,7 +27,7 @@ pub struct Session {
     /// What the shell remembers from command to command, and what is left running says.
     memory: TempDir,
     ids: Ids,
-    skipped: &'static [&'static str],
+    skipped: Vec<&'static str>,
     left: Vec<(String, Child)>,
 }
 
@@ -42,15 +42,15 @@ impl Session {
             patience,
             memory: tempfile::tempdir().unwrap(),
             ids: Ids::new(),
-            skipped: &[],
+            skipped: Vec::new(),
             left: Vec::new(),
         }
     }
 
     /// Does not type these commands, which are on a page.
     #[must_use]
-    pub fn without(mut self, commands: &'static [&'static str]) -> Self {
-        self.skipped = commands;
+    pub fn without(mut self, commands: &[&'static str]) -> Self {
+        self.skipped = commands.to_vec();
         self
     }
 
@@ -58,7 +58,10 @@ impl Session {
     pub fn play(&mut self, path: &Path) {
         let steps = read(path);
         assert!(!steps.is_empty(), "{} has no commands", path.display());
-        for step in steps.iter().filter(|step| !self.skipped.contains(&step.command.as_str())) {
+        for step in &steps {
+            if self.skipped.contains(&step.command.as_str()) {
+                continue;
+            }
             let complaint = match step.background {
                 true => self.leave_running(step, is_page(path)),
                 false => self.type_in(step, is_page(path)),
