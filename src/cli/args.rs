@@ -190,6 +190,9 @@ pub struct LocalArgs {
     /// How many member clusters, 0 for the hub alone; when left out, as many as there are in the data directory, 3 in a new one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub members: Option<u16>,
+    /// When snapshots are cut of placements whose strategy is External
+    #[arg(long, value_name = "WHEN", default_value = "both")]
+    pub snapshot_mode: SnapshotModeArg,
     /// What to follow.
     #[command(flatten)]
     pub follow: FollowArgs,

@@ -15,9 +15,9 @@ use super::{
     shutdown::Requests,
 };
 use crate::{
-    clock,
     config::Repository,
     daemon::FirstPolicy,
+    engine::Options,
     local::{
         DataDirectory, Endpoint, Fleet, Member, Storage, kubeconfig, loses, serve,
         tutorial_members, write_private,
@@ -46,7 +46,8 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
     if let Some(left_out) = left_out(held, count) {
         anstream::eprintln!("{left_out}");
     }
-    let starting = Fleet::start(storage, tutorial_members(count), clock::system());
+    let options = Options { snapshot_mode: args.snapshot_mode.into(), ..Options::default() };
+    let starting = Fleet::start(storage, tutorial_members(count), options);
     let fleet = tokio::select! {
         started = starting => started.hinted("cannot start the fleet")?,
         () = asked.next() => anyhow::bail!("asked to stop before the fleet was ready"),

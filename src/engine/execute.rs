@@ -3,8 +3,26 @@
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::{Election, EngineError, Members, Options, lead, preflight, roster, run};
+use super::{Election, EngineError, Members, Options, Trouble, lead, preflight, roster, run};
 use crate::hub::Hub;
+
+/// Runs the engine until `stop` for `members`, and for those beside them that have a kubeconfig on the hub.
+///
+/// `missing` says what is wrong with a cluster that is neither.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with_joined(
+    hub: Client,
+    members: Members,
+    missing: fn(&str) -> Trouble,
+    options: Options,
+    stop: CancellationToken,
+) -> Result<(), EngineError> {
+    let credentials = roster::keep(hub.clone(), members.clone(), missing, stop.clone());
+    let (ended, ()) = tokio::join!(run(hub, members, options, stop.clone()), credentials);
+    ended
+}
 
 /// Runs the engine whenever `election` is won, with the members that have a kubeconfig on the hub, until `stop`.
 ///
@@ -22,8 +40,7 @@ pub async fn execute(
             let members = Members::new();
             let clock = options.clock.clone();
             let eyes = Hub::new(hub.clone());
-            let controllers = run(hub.clone(), members.clone(), options, term.clone());
-            let credentials = roster::keep(hub, members, term.clone());
+            let controllers = run_with_joined(hub, members, roster::missing, options, term.clone());
             let watch = async {
                 let intruder = preflight::intruder(&eyes, || clock.now(), term.clone()).await;
                 if intruder.is_some() {
@@ -31,9 +48,9 @@ pub async fn execute(
                 }
                 intruder
             };
-            match tokio::join!(controllers, credentials, watch) {
-                (_, (), Some(testimony)) => Err(EngineError::Intruder(testimony)),
-                (ended, (), None) => ended,
+            match tokio::join!(controllers, watch) {
+                (_, Some(testimony)) => Err(EngineError::Intruder(testimony)),
+                (ended, None) => ended,
             }
         }
     };

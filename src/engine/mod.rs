@@ -36,7 +36,7 @@ pub mod work;
 pub use collection::{Change, Collection, Key};
 pub use context::{Context, Options, SnapshotMode};
 pub use error::EngineError;
-pub use execute::execute;
+pub use execute::{execute, run_with_joined};
 pub use lead::{ENGINE_LEASE, Election, lead};
 pub use members::{Members, Trouble};
 pub use preflight::{Presence, Unfit, check_hub, presence};

@@ -26,15 +26,20 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Keeps `members` as the Secrets on the hub say, until `stop`.
 ///
 /// A kubeconfig that cannot be used closes the way to its own member, and to no other. One that is changed replaces the
-/// connection at once.
-pub async fn keep(hub: Client, members: Members, stop: CancellationToken) {
+/// connection at once. `missing` says what is wrong with a cluster that has none.
+pub async fn keep(
+    hub: Client,
+    members: Members,
+    missing: fn(&str) -> Trouble,
+    stop: CancellationToken,
+) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = follow(hub, members) => {}
+        () = follow(hub, members, missing) => {}
     }
 }
 
-async fn follow(hub: Client, members: Members) {
+async fn follow(hub: Client, members: Members, missing: fn(&str) -> Trouble) {
     let secrets: Api<Secret> = Api::namespaced(hub, meta::SYSTEM_NAMESPACE);
     let config = watcher::Config::default().labels(meta::MEMBER_SECRET);
     let mut events = watcher::watcher(secrets, config).default_backoff().boxed();
@@ -62,7 +67,8 @@ async fn follow(hub: Client, members: Members) {
     }
 }
 
-fn missing(cluster: &str) -> Trouble {
+/// Says that a cluster has no Secret.
+pub fn missing(cluster: &str) -> Trouble {
     let (secret, namespace) = (meta::member_secret(cluster), meta::SYSTEM_NAMESPACE);
     Trouble {
         reason: "KubeconfigMissing",
@@ -107,11 +113,11 @@ impl Roster {
         match client(bytes.as_deref()).await {
             Ok(client) => {
                 tracing::info!(cluster, "connected as its kubeconfig says");
-                self.members.insert(cluster.clone(), client);
+                self.members.join(&cluster, client);
             }
             Err(why) => {
                 tracing::warn!(cluster, why, "its kubeconfig cannot be used");
-                self.members.close(cluster.clone(), broken(&cluster, &why));
+                self.members.close(&cluster, broken(&cluster, &why));
             }
         }
         self.held.insert(cluster.clone(), bytes);
@@ -121,7 +127,7 @@ impl Roster {
     fn forget(&mut self, cluster: &str) {
         if self.held.remove(cluster).is_some() {
             tracing::info!(cluster, "its kubeconfig is gone");
-            self.members.remove(cluster);
+            self.members.part(cluster);
         }
     }
 }

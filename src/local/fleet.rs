@@ -26,7 +26,7 @@ use crate::{
     },
     apiserver::{ApiServer, OpenError, Options, StoreKind},
     clock::Clock,
-    engine::{self, EngineError, Members, SnapshotMode},
+    engine::{self, EngineError, Members, Trouble},
     model::Hint,
 };
 
@@ -102,19 +102,19 @@ const FLEET_LABELS: &str = "kubernetes-fleet.io/";
 pub const HUB: &str = "hub";
 
 impl Fleet {
-    /// Starts hub, members and engine, and returns when every member has joined.
+    /// Starts hub, members and engine, and returns when every member has joined. Other clusters may join at any time.
     ///
     /// # Errors
     /// When a store cannot be opened, a cluster refuses its kinds, or the members do not join.
     pub async fn start(
         storage: Storage,
         members: Vec<Member>,
-        clock: Arc<dyn Clock>,
+        options: engine::Options,
     ) -> Result<Self, FleetError> {
         let mut servers = Vec::new();
         for cluster in std::iter::once(HUB).chain(members.iter().map(|member| member.name.as_str()))
         {
-            servers.push((cluster.to_owned(), open(&storage, cluster, &clock).await?));
+            servers.push((cluster.to_owned(), open(&storage, cluster, &options.clock).await?));
         }
         let client = |at: usize| Client::new(servers[at].1.clone(), "default");
         let kinds = |wanted: fn(&Value) -> bool| {
@@ -131,11 +131,6 @@ impl Fleet {
             join(&client(0), member).await?;
         }
         let stop = CancellationToken::new();
-        let options = engine::Options {
-            snapshot_mode: SnapshotMode::Both,
-            clock,
-            ..engine::Options::default()
-        };
         let hub = client(0);
         system_namespace(&hub).await?;
         let engine = tokio::spawn(execute(hub.clone(), registry, options, stop.clone()));
@@ -248,8 +243,21 @@ async fn execute(
 ) -> Result<(), EngineError> {
     // Always the same: a hub's store has one process, and its next life need not wait for the Lease's end.
     let election = engine::Election::engine("tidegate-local");
-    let run = |term| engine::run(hub.clone(), members.clone(), options.clone(), term);
+    let run = |term| {
+        let (hub, members, options) = (hub.clone(), members.clone(), options.clone());
+        engine::run_with_joined(hub, members, stranger, options, term)
+    };
     engine::lead(hub.clone(), &election, stop, run).await
+}
+
+/// Says that a cluster is none of the fleet's own, and did not join either.
+fn stranger(cluster: &str) -> Trouble {
+    Trouble {
+        reason: "KubeconfigMissing",
+        message: format!(
+            "the cluster is none of those that run beside the hub, and has no kubeconfig on it; start more with --members, or run `tidegate join {cluster} --member-context CONTEXT`"
+        ),
+    }
 }
 
 async fn system_namespace(hub: &Client) -> Result<(), FleetError> {

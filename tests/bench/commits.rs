@@ -10,7 +10,6 @@ use kube::{
 };
 use tidegate::{
     api::{Run, kind, meta},
-    clock,
     config::Repository,
     daemon::{self, FirstPolicy, Options, Source},
     local::{Fleet, Storage, tutorial_members},
@@ -25,7 +24,10 @@ pub async fn measure() {
     let folder = tempfile::tempdir().unwrap();
     let work = TestRepository::new();
     work.copy("examples-repo/cluster-scoped").commit("first");
-    let fleet = Fleet::start(Storage::Memory, tutorial_members(3), clock::system()).await.unwrap();
+    let fleet =
+        Fleet::start(Storage::Memory, tutorial_members(3), tidegate::engine::Options::default())
+            .await
+            .unwrap();
     let stop = CancellationToken::new();
     let settings = Repository::new(work.path().to_string_lossy());
     let source = Source::new(&settings, folder.path(), FirstPolicy::FirstCommit).unwrap();

@@ -1,6 +1,6 @@
 //! Fleets to measure on, and what is put on them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt};
 use kube::{
@@ -17,7 +17,7 @@ use tidegate::{
         kind::{self, Kind},
         run::{SUCCEEDED, StageStatus},
     },
-    clock,
+    engine::Options,
     local::{Fleet, Member, Storage},
 };
 
@@ -32,7 +32,7 @@ pub async fn in_memory(members: usize, stages: usize) -> Fleet {
             )]),
         })
         .collect();
-    Fleet::start(Storage::Memory, members, Arc::clone(&clock::system())).await.unwrap()
+    Fleet::start(Storage::Memory, members, Options::default()).await.unwrap()
 }
 
 /// Applies an object as `kubectl apply --server-side` would.

@@ -52,7 +52,7 @@ pub async fn tutorial_with_ten_seconds() {
     let fleet = tidegate::local::Fleet::start(
         tidegate::local::Storage::Memory,
         tidegate::local::tutorial_members(3),
-        tidegate::clock::system(),
+        tidegate::engine::Options::default(),
     )
     .await
     .unwrap();

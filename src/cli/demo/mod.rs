@@ -16,6 +16,7 @@ use crate::{
     api::kind,
     clock, config,
     daemon::FirstPolicy,
+    engine::Options,
     local::{Fleet, Storage, tutorial_members},
     telemetry::log::{self, Verbosity},
 };
@@ -25,7 +26,7 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let folder = Folder::create()?;
     let signer = Signer::create(&folder.0)?;
     let repository = Repository::create(&folder.0, &signer)?;
-    let fleet = Fleet::start(Storage::Memory, tutorial_members(3), clock::system()).await?;
+    let fleet = Fleet::start(Storage::Memory, tutorial_members(3), Options::default()).await?;
     let stop = CancellationToken::new();
     let followed = config::Repository::new(repository.path().to_string_lossy());
 

@@ -216,14 +216,14 @@ fn nobody_else_can_read_the_kubeconfig() {
 #[tokio::test]
 async fn labels_that_a_user_gave_a_member_are_told_and_kept() {
     use tidegate::{
-        clock,
+        engine::Options,
         hub::Hub,
         local::{Fleet, Storage, tutorial_members},
     };
     let folder = tempfile::tempdir().unwrap();
     let start = async || {
         let storage = Storage::Folder(folder.path().to_owned());
-        Fleet::start(storage, tutorial_members(1), clock::system()).await.unwrap()
+        Fleet::start(storage, tutorial_members(1), Options::default()).await.unwrap()
     };
     let fleet = start().await;
     assert_eq!(fleet.members()[0].labels["environment"], "canary");

@@ -1,8 +1,10 @@
 //! `tidegate join` and `tidegate leave`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tidegate::hub::Hub;
 
-use super::world::{SYSTEM, TOKEN, World, is_healthy, key, member};
+use super::world::{PLACEMENT, SYSTEM, TOKEN, World, health, is_healthy, key, member};
+use crate::support::{hub, kubernetes, process::Running};
 
 fn secret(name: &str) -> tidegate::model::ObjectKey {
     key("", "Secret", SYSTEM, &format!("tidegate-member-{name}"))
@@ -136,4 +138,50 @@ async fn what_cannot_join_is_refused_and_leaves_nothing_behind() {
     let (code, said) = world.run(&["join", "member1"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("--member-kubeconfig"), "{said}");
+}
+
+/// Clusters of any kind may join what `tidegate local` embeds, also under the name of one that runs beside the hub.
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_join_an_embedded_hub() {
+    let world = World::embedded(2).await;
+    let mut local = world.tidegate(&["local", "--members", "1", "--data-dir"]);
+    local.arg(world.home.path().join("data"));
+    let mut local = Running::start(local);
+    local.wait_for("1 member are ready");
+    let kubeconfig = world.home.path().join("data/kubeconfig");
+    let embedded = Hub::new(kubernetes::client(&kubeconfig, "hub").await);
+    let until = async |name: &str, what: &str, wanted: &dyn Fn(&Value) -> bool| {
+        let get = async || embedded.get_object(&member(name)).await.unwrap();
+        hub::until(&member(name), what, get, wanted).await
+    };
+    let join = |name: &str, with: &str| {
+        let file = world.home.path().join("kubeconfig");
+        let mut command = world.tidegate(&["join", name, "--context", "hub", "--kubeconfig"]);
+        command.arg(&kubeconfig).args(["--member-context", with, "--member-kubeconfig"]).arg(file);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+
+    let mut unknown = embedded.get_object(&member("member1")).await.unwrap().unwrap();
+    unknown["metadata"] = json!({"name": "kind-1"});
+    embedded.create_object(&unknown, "test").await.unwrap();
+    let nobodys = |cluster: &Value| health(cluster).2.contains("run `tidegate join kind-1");
+    until("kind-1", "without a kubeconfig", &nobodys).await;
+    join("kind-1", "member1");
+    until("kind-1", "well", &is_healthy).await;
+
+    join("member1", "member2");
+    let config = key("", "ConfigMap", "web", "config");
+    for object in [
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config", "namespace": "web"}}),
+        json!({"apiVersion": format!("{PLACEMENT}/v1beta1"), "kind": "ClusterResourcePlacement", "metadata": {"name": "web"},
+            "spec": {"resourceSelectors": [{"group": "", "version": "v1", "kind": "Namespace", "name": "web"}]}}),
+    ] {
+        embedded.create_object(&object, "test").await.unwrap();
+    }
+    for joined in ["member1", "member2"] {
+        let get = async || world.clusters[joined].get_object(&config).await.unwrap();
+        hub::until(&config, "placed", get, |_| true).await;
+    }
 }
