@@ -33,6 +33,9 @@ pub const RESOURCE_HASH: &str = "kubernetes-fleet.io/resource-hash";
 pub const SNAPSHOT_COUNT: &str = "kubernetes-fleet.io/number-of-resource-snapshots";
 /// How many envelopes were selected, on the master.
 pub const ENVELOPE_COUNT: &str = "kubernetes-fleet.io/number-of-enveloped-object";
+/// On the latest master snapshot: when its content was first seen to have changed since.
+pub const CHANGE_DETECTED: &str =
+    "kubernetes-fleet.io/next-resource-snapshot-candidate-detection-time";
 /// Place in the group, from 0, on every object but the master.
 pub const SNAPSHOT_SUBINDEX: &str = "kubernetes-fleet.io/subindex-of-resource-snapshot";
 /// The placement's generation that a policy snapshot reflects.

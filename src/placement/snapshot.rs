@@ -89,6 +89,11 @@ impl Group {
         counted == Some(self.pieces.len())
     }
 
+    /// Returns when the content was first seen to have changed since, as it was noted.
+    pub fn change_detected(&self) -> Option<&str> {
+        annotation(&self.master.as_ref()?.metadata, meta::CHANGE_DETECTED)
+    }
+
     /// Returns all objects of the group, in order.
     pub fn content(&self) -> impl Iterator<Item = &Value> {
         self.pieces.iter().flat_map(|piece| &piece.spec.selected_resources)

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     LOOK_AGAIN,
     apply::objects,
+    bind::CAPTURE_SOON,
     desk::{Desk, Flow, halt},
     pin::Goal,
 };
@@ -18,7 +19,7 @@ use crate::{
     release::{
         Content,
         ledger::{FAILURE, STOPPED_BY, annotation},
-        prove,
+        prove, settling,
     },
     render::{Start, Wanted, object::STOPPED_FAILURE},
     rollout::{Cause, Phase, Progress},
@@ -81,6 +82,11 @@ impl Desk<'_> {
             ),
             Phase::Stopped => Finding::waits(reason::STOPPED, format!("{text}: {}", by_hand()))
                 .waiting_for(format!("{waits_for}: {}", by_hand())),
+            // Nobody has to: it was ordered in this pass.
+            Phase::Initialized if wanted.intent.start == Start::Automatic => Finding::waits(
+                reason::ROLLING_OUT,
+                format!("run {} of {revision} (index {index}) is proved, and starts", newest.run),
+            ),
             Phase::Initialized => {
                 Finding::waits(reason::WAITING_FOR_START, format!("{text}: {}", by_hand()))
                     .waiting_for(format!("{waits_for}: {}", by_hand()))
@@ -125,6 +131,11 @@ impl Desk<'_> {
                 self.orders.push(Order::DeleteRun { run: name, uid: run.metadata.uid.clone() });
                 self.status.refused_index = used;
                 self.status.unbound_since = Some(Time(condition::whole_seconds(self.now)));
+                if let Some(settling) = settling(&groups, self.now) {
+                    let due = settling.due.max(self.now + CAPTURE_SOON);
+                    let text = format!("index {}: {difference}", group.index);
+                    return self.settles(settling, &text, due);
+                }
                 let message =
                     format!("index {} was captured and is not run: {difference}", group.index);
                 self.steps.failed(BOUND, reason::CONTENT_DIFFERS, message.clone());
@@ -179,7 +190,7 @@ mod tests {
     use super::*;
     use crate::{
         api::run::STATE_RUN,
-        sync::decide::fixture::{digest, run, snapshot, told, web},
+        sync::decide::fixture::{condition_of, digest, pass, run, shown, snapshot, told, web},
     };
 
     #[test]
@@ -193,6 +204,22 @@ mod tests {
             let own = digest(&seen);
             let seen = run(seen, &own, state, json!({}), "0", json!({}));
             assert_eq!(told(&seen).0, orders, "{spec}{state}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_asked_to_start_only_what_is_to_be_started_by_hand() {
+        let initialized = json!({"conditions": [condition_of(INITIALIZED, "True", "R", "")]});
+        for (spec, word) in
+            [("", reason::ROLLING_OUT), ("  start: Manual\n", reason::WAITING_FOR_START)]
+        {
+            let seen = snapshot(web(spec), true);
+            let own = digest(&seen);
+            let seen = run(seen, &own, STATE_INITIALIZE, json!({}), "0", initialized.clone());
+            let pass = pass(&seen);
+            assert_eq!(shown(&pass).1, word, "{spec}");
+            let asked = pass.status.message.unwrap_or_default().contains("kubectl patch");
+            assert_eq!(asked, !spec.is_empty());
         }
     }
 
