@@ -174,6 +174,16 @@ impl ApplyStrategy {
         default(&mut self.when_to_take_over, "Always");
         self
     }
+
+    /// Returns whether members are only compared with what is wanted, and nothing is applied.
+    pub fn only_reports(&self) -> bool {
+        self.kind.as_deref() == Some("ReportDiff")
+    }
+
+    /// Returns whether fields that only the member has count as differences.
+    pub fn compares_all(&self) -> bool {
+        self.comparison_option.as_deref() == Some("FullComparison")
+    }
 }
 
 impl PlacementSpec {

@@ -14,7 +14,7 @@ use super::{Change, Collection, Context, Key, Queue};
 use crate::{
     api::{AppliedWork, kind, meta},
     hub::{Hub, Told},
-    model::Scope,
+    model::{ObjectKey, Scope},
 };
 
 /// Foreign changes of applied objects come in bursts: one pass looks at them all.
@@ -33,6 +33,8 @@ pub(super) struct Agent {
     pub(super) number: u64,
     /// Resource versions of applied objects, as we last saw them: their changes are no news.
     versions: Mutex<HashMap<String, String>>,
+    /// Places of objects that are compared and not owned, each with its work.
+    compared: Mutex<HashMap<String, Key>>,
     watches: Mutex<HashMap<String, JoinHandle<()>>>,
 }
 
@@ -56,6 +58,7 @@ impl Agent {
             queue: Queue::new("work"),
             number,
             versions: Mutex::default(),
+            compared: Mutex::default(),
             watches: Mutex::default(),
         });
         let listening = Arc::downgrade(&agent);
@@ -100,6 +103,31 @@ impl Agent {
         if let Some(version) = text("/metadata/resourceVersion") {
             locked(&self.versions).insert(place(resource, &meta), version);
         }
+        self.watch_kind(resource);
+    }
+
+    /// Looks at a work again whenever the object changes that was compared, comes, or goes.
+    pub(super) fn compare(
+        self: &Arc<Self>,
+        resource: &ApiResource,
+        object: &ObjectKey,
+        work: &Key,
+    ) {
+        let meta = ObjectMeta {
+            name: Some(object.name.clone()),
+            namespace: Some(object.namespace.clone()),
+            ..Default::default()
+        };
+        locked(&self.compared).insert(place(resource, &meta), work.clone());
+        self.watch_kind(resource);
+    }
+
+    /// Forgets what was compared for a work.
+    pub(super) fn compare_nothing(&self, work: &Key) {
+        locked(&self.compared).retain(|_, held| held != work);
+    }
+
+    fn watch_kind(self: &Arc<Self>, resource: &ApiResource) {
         let mut watches = locked(&self.watches);
         watches.entry(format!("{}/{}", resource.api_version, resource.kind)).or_insert_with(|| {
             tokio::spawn(watch(Arc::downgrade(self), self.hub.clone(), resource.clone()))
@@ -114,6 +142,9 @@ impl Agent {
         }
         if gone {
             locked(&self.versions).remove(&place);
+        }
+        if let Some(work) = locked(&self.compared).get(&place) {
+            self.queue.add_after(work.clone(), GATHERING);
         }
         for owner in meta.owner_references.iter().flatten() {
             if owner.kind == kind::APPLIED_WORK.name

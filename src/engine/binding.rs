@@ -46,7 +46,12 @@ pub fn subscribe(ctx: &Arc<Context>) -> Arc<Queue<Key>> {
     ctx.works.listen(move |change: &Change<'_, Work>| {
         let facet = |work: &Work| {
             let conditions = work.status.as_ref().map(|status| status.conditions.clone());
-            (work.metadata.generation, conditions)
+            let manifests = work.status.iter().flat_map(|status| &status.manifest_conditions);
+            let differing: Vec<_> = manifests
+                .filter(|held| held.drift_details.is_some() || held.diff_details.is_some())
+                .cloned()
+                .collect();
+            (work.metadata.generation, conditions, differing)
         };
         if change.differs(facet)
             && let Some(binding) = change.any().and_then(|work| binding_of(work))

@@ -21,9 +21,10 @@ use crate::{
     placement::{
         apply::{self, AGENT_MANAGER, Anchor, Decision, Prepared, Refusal, prepare},
         availability::availability,
+        compare,
         plan::types,
         wave::wave,
-        work::{Outcome, announce, identify, leftovers, malformed, status},
+        work::{Done, Outcome, announce, identify, leftovers, malformed, status},
     },
 };
 
@@ -75,6 +76,7 @@ pub(super) async fn reconcile(
     agent: Arc<Agent>,
     key: Key,
 ) -> Result<Again, EngineError> {
+    agent.compare_nothing(&key);
     let Some(work) = ctx.works.get(&key) else { return Ok(Again::No) };
     if leaving(&ctx, &key) {
         ctx.works.remove_finalizer(&work, meta::WORK_FINALIZER).await?;
@@ -196,7 +198,7 @@ async fn apply_all(
         match malformed(manifest, &mut seen) {
             Some(refusal) => outcomes.push(Outcome {
                 identifier: id.clone(),
-                generation: 0,
+                generation: None,
                 result: Err(refusal),
             }),
             None => sound.push((wave(&id.group, &id.kind), id, manifest)),
@@ -207,7 +209,7 @@ async fn apply_all(
     for wave in sound.chunk_by(|(a, ..), (b, ..)| a == b) {
         let mut writes = Vec::new();
         for (_, id, manifest) in wave {
-            writes.push(apply_one(agent, id, manifest, anchor, &strategy).boxed());
+            writes.push(process(agent, work, id, manifest, anchor, &strategy).boxed());
         }
         let done: Vec<Result<(Outcome, Option<AppliedResource>), EngineError>> =
             stream::iter(writes).buffer_unordered(WIDTH).collect().await;
@@ -225,49 +227,103 @@ async fn apply_all(
     Ok((outcomes, applied))
 }
 
-/// Applies a manifest. What the member refuses is an outcome; only silence is an error.
-async fn apply_one(
+/// Applies a manifest, or compares it. What the member refuses is an outcome; only silence is an error.
+async fn process(
     agent: &Arc<Agent>,
+    work: &Work,
     id: &WorkResourceIdentifier,
     manifest: &Value,
     anchor: &Anchor,
     strategy: &ApplyStrategy,
 ) -> Result<(Outcome, Option<AppliedResource>), EngineError> {
-    let refused = |refusal: Refusal| {
-        (Outcome { identifier: id.clone(), generation: 0, result: Err(refusal) }, None)
+    let refused = |refusal: Refusal, generation: Option<i64>| {
+        (Outcome { identifier: id.clone(), generation, result: Err(refusal) }, None)
     };
     let resource = match agent.hub.locate(&gvk(id)).await {
         Ok(resource) => resource,
         Err(error @ HubError::UnknownKind { .. }) => {
-            return Ok(refused(Refusal::new("DecodingErred", error.to_string())));
+            return Ok(refused(Refusal::new("DecodingErred", error.to_string()), None));
         }
         Err(error) => return Err(error.into()),
     };
     let mut identifier = id.clone();
     identifier.resource.clone_from(&resource.api.plural);
-    match bring(agent, &resource, id, &prepare(manifest, anchor), anchor, strategy).await {
-        Ok(object) => {
-            agent.note(&resource.api, &object);
-            let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
-            let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-            let applied = AppliedResource { identifier: identifier.clone(), uid: uid.to_owned() };
-            let result = Ok(availability(&object));
-            let outcome =
-                Outcome { identifier, generation: generation.unwrap_or_default(), result };
-            Ok((outcome, Some(applied)))
+    let brought = match strategy.only_reports() {
+        true => compare(agent, &resource, work, id, manifest, strategy).await,
+        false => apply_one(agent, &resource, id, manifest, anchor, strategy).await,
+    };
+    match brought {
+        Ok(Brought { object, done }) => {
+            let applied = matches!(done, Done::Applied { .. });
+            let uid = object.as_ref().and_then(|object| object.pointer("/metadata/uid"));
+            let uid = uid.and_then(Value::as_str).unwrap_or_default().to_owned();
+            let resource = applied.then(|| AppliedResource { identifier: identifier.clone(), uid });
+            let generation = object.as_ref().map(generation);
+            Ok((Outcome { identifier, generation, result: Ok(done) }, resource))
         }
-        Err(Failure::Refused(refusal)) => Ok(refused(refusal)),
+        Err(Failure::Refused(refusal, generation)) => Ok(refused(refusal, generation)),
         Err(Failure::Hub(
             error @ (HubError::Unreachable { .. } | HubError::Unavailable { .. }),
         )) => Err(error.into()),
         Err(Failure::Hub(error)) => {
-            Ok(refused(Refusal::new("ManifestApplyFailed", error.to_string())))
+            let reason = match strategy.only_reports() {
+                true => "FailedToFindObjInMemberCluster",
+                false => "ManifestApplyFailed",
+            };
+            Ok(refused(Refusal::new(reason, error.to_string()), None))
         }
     }
 }
 
+/// What became of a manifest, and the object as the member has it.
+struct Brought {
+    object: Option<Value>,
+    done: Done,
+}
+
+fn generation(object: &Value) -> i64 {
+    object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// Compares a manifest with what the member has, and writes nothing.
+async fn compare(
+    agent: &Arc<Agent>,
+    resource: &Resource,
+    work: &Work,
+    id: &WorkResourceIdentifier,
+    manifest: &Value,
+    strategy: &ApplyStrategy,
+) -> Result<Brought, Failure> {
+    let key = key_of(id);
+    // Before it is read: no change in between is missed.
+    agent.compare(&resource.api, &key, &Key::of(&work.metadata));
+    let object = agent.hub.get_object_at(resource, &key).await?;
+    let diffs = compare::report(manifest, object.as_ref(), strategy.compares_all());
+    Ok(Brought { object, done: Done::Compared(diffs) })
+}
+
+async fn apply_one(
+    agent: &Arc<Agent>,
+    resource: &Resource,
+    id: &WorkResourceIdentifier,
+    manifest: &Value,
+    anchor: &Anchor,
+    strategy: &ApplyStrategy,
+) -> Result<Brought, Failure> {
+    let object = bring(agent, resource, id, &prepare(manifest, anchor), anchor, strategy).await?;
+    agent.note(&resource.api, &object);
+    // What was applied differs no more, but in fields that only the member has.
+    let drifts = match strategy.compares_all() {
+        true => compare::differences(manifest, &object, true),
+        false => Vec::new(),
+    };
+    let availability = availability(&object);
+    Ok(Brought { object: Some(object), done: Done::Applied { availability, drifts } })
+}
+
 enum Failure {
-    Refused(Refusal),
+    /// With the generation of the object that is left alone.
+    Refused(Refusal, Option<i64>),
     Hub(HubError),
 }
 
@@ -291,7 +347,9 @@ async fn bring(
     for _ in 0..ATTEMPTS {
         let live = agent.hub.get_object_at(resource, &key).await?;
         let written = match apply::decide(prepared, live.as_ref(), anchor, strategy) {
-            Decision::Refuse(refusal) => return Err(Failure::Refused(refusal)),
+            Decision::Refuse(refusal) => {
+                return Err(Failure::Refused(refusal, live.as_ref().map(generation)));
+            }
             Decision::Nothing => return Ok(live.unwrap_or_default()),
             Decision::Create => agent.hub.create_object(&prepared.object, AGENT_MANAGER).await,
             Decision::Patch(patch) => {
@@ -310,14 +368,14 @@ async fn bring(
             }
             Err(HubError::NotFound { .. }) if live.is_none() && resource.namespaced => {
                 let why = format!("namespaces \"{}\" not found", key.namespace);
-                return Err(Failure::Refused(Refusal::new("ManifestApplyFailed", why)));
+                return Err(Failure::Refused(Refusal::new("ManifestApplyFailed", why), None));
             }
             Err(error @ HubError::NotFound { .. }) => last = Some(error),
             Err(error) => return Err(error.into()),
         }
     }
     Err(last.map_or_else(
-        || Failure::Refused(Refusal::new("ManifestApplyFailed", "no attempt was made")),
+        || Failure::Refused(Refusal::new("ManifestApplyFailed", "no attempt was made"), None),
         Failure::Hub,
     ))
 }

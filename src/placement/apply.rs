@@ -170,7 +170,7 @@ pub fn decide(
     if let Some(refusal) = foreign_owner(&owners, anchor, strategy) {
         return Decision::Refuse(refusal);
     }
-    let full = strategy.comparison_option.as_deref() == Some("FullComparison");
+    let full = strategy.compares_all();
     if !ours && let Some(refusal) = take_over(prepared, live, strategy, full) {
         return Decision::Refuse(refusal);
     }
@@ -191,9 +191,18 @@ pub fn decide(
     if server_side || !prepared.has_base {
         let config = strategy.server_side_apply_config.as_ref();
         let asked = config.and_then(|config| config.get("force")).and_then(Value::as_bool);
-        return Decision::ServerSide { force: asked.unwrap_or(false) || !server_side };
+        let force = asked.unwrap_or(false) || !server_side || nobody_else_manages(live);
+        return Decision::ServerSide { force };
     }
     client_side(prepared, live)
+}
+
+/// Returns whether all fields are the agent's. Who creates an object manages it apart from who applies it, even under the
+/// same name: without force, the agent could never change what it has created.
+fn nobody_else_manages(live: &Value) -> bool {
+    let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let mut names = managers.into_iter().flatten().map(|held| text(held, "manager"));
+    names.all(|name| name == AGENT_MANAGER || name == "before-first-apply")
 }
 
 fn client_side(prepared: &Prepared, live: &Value) -> Decision {
@@ -327,6 +336,12 @@ mod tests {
     fn who_owns_an_object_says_whether_it_is_taken_over() {
         let foreign = manifest("value1");
         let same = manifest("value2");
+        let managed = |manager: &str| {
+            let mut live = foreign.clone();
+            live["metadata"]["managedFields"] =
+                json!([{"manager": manager, "operation": "Update"}]);
+            live
+        };
         let owned = |uid: &str, kind: &str| {
             let mut live = applied("value2");
             let group = if kind == "AppliedWork" {
@@ -347,7 +362,8 @@ mod tests {
             (owned("x", "AppliedWork"), json!({"allowCoOwnership": true}), "FailedToTakeOver"),
             (owned("x", "Deployment"), json!({}), "FailedToTakeOver"),
             (owned("x", "Deployment"), json!({"allowCoOwnership": true}), "patch"),
-            (foreign, json!({"type": "ServerSideApply"}), "server side false"),
+            (managed("kubectl"), json!({"type": "ServerSideApply"}), "server side false"),
+            (managed(AGENT_MANAGER), json!({"type": "ServerSideApply"}), "server side true"),
             (
                 applied("value2"),
                 json!({"type": "ServerSideApply", "serverSideApplyConfig": {"force": true}}),

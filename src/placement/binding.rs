@@ -4,17 +4,27 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{report::rebuild, works::WorksError};
+use serde_json::Value;
+
+use super::{
+    report::rebuild,
+    work::{DIFFS, DRIFTS, FIRST_DIFFED, FIRST_DRIFTED, OBSERVED, OBSERVED_GENERATION},
+    works::WorksError,
+};
 use crate::api::{
     Binding, Work,
-    binding::{APPLIED, AVAILABLE, BindingStatus, OVERRIDDEN, ROLLOUT_STARTED, WORK_SYNCHRONIZED},
+    binding::{
+        APPLIED, AVAILABLE, BindingStatus, DIFF_REPORTED, OVERRIDDEN, ROLLOUT_STARTED,
+        WORK_SYNCHRONIZED,
+    },
     condition::{self, Claim, Truth},
+    placement::ApplyStrategy,
     reference::{FailedPlacement, ResourceIdentifier},
     work::ManifestCondition,
 };
 
-/// How many failed objects a status lists.
-const MOST_FAILED: usize = 100;
+/// How many objects each list of a status has at most.
+const MOST: usize = 100;
 
 /// How bringing the works up to date went.
 #[derive(Clone, Debug)]
@@ -37,7 +47,7 @@ pub fn status(binding: &Binding, sync: &Sync<'_>, now: Timestamp) -> BindingStat
     let held = binding.status.clone().unwrap_or_default();
     let generation = binding.metadata.generation.unwrap_or_default();
     let mut claims = Vec::new();
-    let mut failed = Vec::new();
+    let mut lists = Lists::default();
     match sync {
         Sync::NotMade(error) => claims.push(Claim::new(
             OVERRIDDEN,
@@ -62,13 +72,20 @@ pub fn status(binding: &Binding, sync: &Sync<'_>, now: Timestamp) -> BindingStat
                 "AllWorkSynced",
                 "All of the works are synchronized to the latest",
             ));
-            let applied = applied(works, *changed || in_progress(binding));
-            let is_applied = applied.truth == Truth::True;
-            claims.push(applied);
-            if is_applied {
-                claims.push(available(works));
+            let just_now = *changed || in_progress(binding);
+            if binding.spec.apply_strategy.as_ref().is_some_and(ApplyStrategy::only_reports) {
+                let reported = reported(works, just_now);
+                lists.diffed = if reported.truth == Truth::True { diffs(works) } else { None };
+                claims.push(reported);
+            } else {
+                let applied = applied(works, just_now);
+                let is_applied = applied.truth == Truth::True;
+                claims.push(applied);
+                if is_applied {
+                    claims.push(available(works));
+                }
+                lists = Lists::of(works, is_applied);
             }
-            failed = failures(works);
         }
     }
     let mut conditions = Vec::new();
@@ -76,9 +93,32 @@ pub fn status(binding: &Binding, sync: &Sync<'_>, now: Timestamp) -> BindingStat
     conditions.extend(rebuild(&held.conditions, claims, generation, now));
     BindingStatus {
         conditions,
-        failed_placements: (!failed.is_empty()).then_some(failed),
-        drifted_placements: None,
-        diffed_placements: None,
+        failed_placements: lists.failed,
+        drifted_placements: lists.drifted,
+        diffed_placements: lists.diffed,
+    }
+}
+
+/// The objects that a binding tells of.
+#[derive(Default)]
+struct Lists {
+    failed: Option<Vec<FailedPlacement>>,
+    drifted: Option<Vec<Value>>,
+    diffed: Option<Vec<Value>>,
+}
+
+impl Lists {
+    /// Returns the lists once every work has been through it: what is told before may be of an earlier content.
+    fn of(works: &[Arc<Work>], is_applied: bool) -> Self {
+        if works.iter().any(|work| fresh(work, APPLIED).is_none()) {
+            return Self::default();
+        }
+        Self {
+            failed: Some(failures(works)).filter(|failed| !failed.is_empty()),
+            drifted: drifts(works),
+            // Nothing is left to be taken over where everything is applied.
+            diffed: if is_applied { None } else { diffs(works) },
+        }
     }
 }
 
@@ -93,11 +133,10 @@ fn overridden() -> Claim {
 
 /// Returns whether the status says, of this generation, that agents have just been given work.
 fn in_progress(binding: &Binding) -> bool {
-    let conditions = binding.status.as_ref().map(|status| &status.conditions);
-    conditions.and_then(|conditions| condition::find(conditions, APPLIED)).is_some_and(|applied| {
-        applied.reason == "ApplyInProgress"
-            && applied.observed_generation == binding.metadata.generation
-    })
+    let conditions = binding.status.iter().flat_map(|status| &status.conditions);
+    let mut fresh =
+        conditions.filter(|held| held.observed_generation == binding.metadata.generation);
+    fresh.any(|held| ["ApplyInProgress", "DiffReportInProgress"].contains(&held.reason.as_str()))
 }
 
 fn fresh(work: &Work, kind: &str) -> Option<Truth> {
@@ -177,37 +216,100 @@ fn available(works: &[Arc<Work>]) -> Claim {
     }
 }
 
-/// Returns the objects that are not applied, or not available, once every work has been through it.
-fn failures(works: &[Arc<Work>]) -> Vec<FailedPlacement> {
-    if works.iter().any(|work| fresh(work, APPLIED).is_none()) {
-        return Vec::new();
+fn reported(works: &[Arc<Work>], just_now: bool) -> Claim {
+    let no = |reason: &'static str, message: String| {
+        Claim::new(DIFF_REPORTED, Truth::False, reason, message)
+    };
+    let incomplete = works
+        .iter()
+        .find(|work| !matches!(fresh(work, DIFF_REPORTED), Some(Truth::True | Truth::False)));
+    if let Some(work) = incomplete {
+        return match just_now {
+            true => {
+                no("DiffReportInProgress", "Diff reporting on resources is in progress".to_owned())
+            }
+            false => no(
+                "NotAllWorkHaveDiffReported",
+                format!("Work object {} has not yet completed diff reporting", name(work)),
+            ),
+        };
     }
-    let manifests = works.iter().filter_map(|work| work.status.as_ref());
-    let manifests = manifests.flat_map(|status| &status.manifest_conditions);
-    manifests.filter_map(failure).take(MOST_FAILED).collect()
+    match works.iter().find(|work| fresh(work, DIFF_REPORTED) == Some(Truth::False)) {
+        Some(work) => no(
+            "NotAllWorkHaveDiffReported",
+            format!("Work object {} has failed to report diff", name(work)),
+        ),
+        None => Claim::new(
+            DIFF_REPORTED,
+            Truth::True,
+            "AllWorkHaveDiffReported",
+            "All corresponding work objects have reported diff",
+        ),
+    }
+}
+
+fn manifests(works: &[Arc<Work>]) -> impl Iterator<Item = &ManifestCondition> {
+    let statuses = works.iter().filter_map(|work| work.status.as_ref());
+    statuses.flat_map(|status| &status.manifest_conditions)
+}
+
+fn drifts(works: &[Arc<Work>]) -> Option<Vec<Value>> {
+    differing(works, |manifest| manifest.drift_details.as_ref(), FIRST_DRIFTED, DRIFTS)
+}
+
+fn diffs(works: &[Arc<Work>]) -> Option<Vec<Value>> {
+    differing(works, |manifest| manifest.diff_details.as_ref(), FIRST_DIFFED, DIFFS)
+}
+
+/// Returns the objects that differ, as bindings and placements tell it.
+fn differing(
+    works: &[Arc<Work>],
+    details: fn(&ManifestCondition) -> Option<&Value>,
+    first: &str,
+    list: &str,
+) -> Option<Vec<Value>> {
+    let found = manifests(works).filter_map(|manifest| {
+        let details = details(manifest)?;
+        let mut told = serde_json::to_value(identifier(manifest)).ok()?;
+        for field in [OBSERVED, first, list] {
+            told[field] = details[field].clone();
+        }
+        if let Some(generation) = details.get(OBSERVED_GENERATION) {
+            told["targetClusterObservedGeneration"] = generation.clone();
+        }
+        Some(told)
+    });
+    let found: Vec<Value> = found.take(MOST).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+fn identifier(manifest: &ManifestCondition) -> ResourceIdentifier {
+    let id = &manifest.identifier;
+    ResourceIdentifier {
+        group: id.group.clone(),
+        version: id.version.clone(),
+        kind: id.kind.clone(),
+        name: id.name.clone(),
+        namespace: id.namespace.clone(),
+        envelope: None,
+    }
+}
+
+/// Returns the objects that are not applied, or not available.
+fn failures(works: &[Arc<Work>]) -> Vec<FailedPlacement> {
+    manifests(works).filter_map(failure).take(MOST).collect()
 }
 
 fn failure(manifest: &ManifestCondition) -> Option<FailedPlacement> {
     let wrong = [APPLIED, AVAILABLE].into_iter().find_map(|kind| {
         condition::find(&manifest.conditions, kind).filter(|held| held.status == "False")
     })?;
-    let id = &manifest.identifier;
-    Some(FailedPlacement {
-        identifier: ResourceIdentifier {
-            group: id.group.clone(),
-            version: id.version.clone(),
-            kind: id.kind.clone(),
-            name: id.name.clone(),
-            namespace: id.namespace.clone(),
-            envelope: None,
-        },
-        condition: Some(wrong.clone()),
-    })
+    Some(FailedPlacement { identifier: identifier(manifest), condition: Some(wrong.clone()) })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

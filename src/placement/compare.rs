@@ -61,8 +61,26 @@ pub fn relevant(object: &Value) -> Value {
     object
 }
 
+/// Stands for the value of a whole object that the member does not have.
+const WHOLE: &str = "(the whole object)";
+/// Stands for a value of a Secret.
+const REDACTED: &str = "(redacted for security reasons)";
+
+/// Returns the differences between a manifest and what the member has, which may be nothing.
+pub fn report(manifest: &Value, live: Option<&Value>, full: bool) -> Vec<Detail> {
+    match live {
+        Some(live) => differences(manifest, live, full),
+        None => vec![Detail {
+            path: "/".to_owned(),
+            value_in_member: None,
+            value_in_hub: Some(WHOLE.to_owned()),
+        }],
+    }
+}
+
 /// Returns the differences between a manifest and the object on the member. `full` counts what only the member has.
 pub fn differences(manifest: &Value, live: &Value, full: bool) -> Vec<Detail> {
+    let is_secret = manifest["kind"] == "Secret" && manifest["apiVersion"] == "v1";
     let (manifest, live) = (relevant(manifest), relevant(live));
     let api_version = manifest.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
@@ -72,11 +90,29 @@ pub fn differences(manifest: &Value, live: &Value, full: bool) -> Vec<Detail> {
     };
     let mut details = Vec::new();
     walk(&live, &hub, &mut String::new(), &mut details);
+    if is_secret {
+        details.iter_mut().for_each(redact);
+    }
     details
+}
+
+/// Statuses and logs are no place for what a Secret holds.
+fn redact(detail: &mut Detail) {
+    if detail.path.starts_with("/data") || detail.path.starts_with("/stringData") {
+        for value in [&mut detail.value_in_member, &mut detail.value_in_hub] {
+            if value.is_some() {
+                *value = Some(REDACTED.to_owned());
+            }
+        }
+    }
 }
 
 fn walk(member: &Value, hub: &Value, path: &mut String, details: &mut Vec<Detail>) {
     if member == hub || details.len() >= MOST {
+        return;
+    }
+    if let (Value::Array(member), Value::Array(hub)) = (member, hub) {
+        walk_list(member, hub, path, details);
         return;
     }
     let (Value::Object(member_map), Value::Object(hub_map)) = (member, hub) else {
@@ -99,6 +135,20 @@ fn walk(member: &Value, hub: &Value, path: &mut String, details: &mut Vec<Detail
         let length = path.len();
         push(path, key);
         details.push(detail(path, Some(value), None));
+        path.truncate(length);
+    }
+    details.truncate(MOST);
+}
+
+/// Compares place by place, as a JSON patch would.
+fn walk_list(member: &[Value], hub: &[Value], path: &mut String, details: &mut Vec<Detail>) {
+    for place in 0..member.len().max(hub.len()) {
+        let length = path.len();
+        push(path, &place.to_string());
+        match (member.get(place), hub.get(place)) {
+            (Some(held), Some(wanted)) => walk(held, wanted, path, details),
+            (held, wanted) => details.push(detail(path, held, wanted)),
+        }
         path.truncate(length);
     }
     details.truncate(MOST);
@@ -138,5 +188,39 @@ mod tests {
             [detail("/data/c", Some("3"), Some("2")), detail("/data/theirs", Some("4"), None)];
         assert_eq!(differences(&manifest, &live, true), full);
         assert_eq!(differences(&manifest, &manifest, true), []);
+        let whole = [detail("/", None, Some("(the whole object)"))];
+        assert_eq!(report(&manifest, None, false), whole);
+        assert_eq!(report(&manifest, Some(&live), false), partial);
+    }
+
+    #[test]
+    fn lists_differ_place_by_place() {
+        let list =
+            |items: Value| json!({"apiVersion": "example.com/v1", "kind": "A", "list": items});
+        let paths = |member: Value, hub: Value| -> Vec<String> {
+            differences(&list(hub), &list(member), true)
+                .into_iter()
+                .map(|found| found.path)
+                .collect()
+        };
+        assert_eq!(paths(json!([{"a": 1}, 2]), json!([{"a": 3}, 2])), ["/list/0/a"]);
+        assert_eq!(paths(json!([1]), json!([1, 2])), ["/list/1"]);
+        assert_eq!(paths(json!([1, 2, 3]), json!([1])), ["/list/1", "/list/2"]);
+    }
+
+    #[test]
+    fn what_a_secret_holds_is_not_told() {
+        let secret = |value: &str, of: &str| {
+            json!({"apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "a", "labels": {"of": of}}, "data": {"key": value}, "type": "Opaque"})
+        };
+        let details = differences(&secret("aHVi", "hub"), &secret("bWVtYmVy", "member"), true);
+        let text = serde_json::to_string(&details).unwrap();
+        assert!(!text.contains("aHVi") && !text.contains("bWVtYmVy"), "{text}");
+        assert_eq!(details.len(), 2, "{text}");
+        assert!(
+            text.contains(r#""path":"/metadata/labels/of","valueInMember":"member""#),
+            "{text}"
+        );
     }
 }

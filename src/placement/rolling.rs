@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::snapshot::Group;
 use crate::api::{
     Binding, Placement,
-    binding::{AVAILABLE, STATE_BOUND, STATE_SCHEDULED, STATE_UNSCHEDULED},
+    binding::{AVAILABLE, DIFF_REPORTED, STATE_BOUND, STATE_SCHEDULED, STATE_UNSCHEDULED},
     condition,
     placement::RollingUpdate,
 };
@@ -128,6 +128,10 @@ fn availability(binding: &Binding, settings: &RollingUpdate, now: Timestamp) -> 
     let fresh = |held: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
         held.observed_generation == binding.metadata.generation && held.status == "True"
     };
+    let reported = conditions.and_then(|conditions| condition::find(conditions, DIFF_REPORTED));
+    if reported.is_some_and(|reported| fresh(&reported)) {
+        return Availability::Yes;
+    }
     let Some(available) = available.filter(fresh) else { return Availability::No };
     if available.reason != "NotAllWorkAreAvailabilityTrackable" {
         return Availability::Yes;

@@ -243,9 +243,9 @@ struct Cluster<'a> {
 }
 
 fn sequence(placement: &Placement) -> &'static [&'static Words] {
-    match placement.spec.apply_strategy().kind.as_deref() {
-        Some("ReportDiff") => &DIFF_SEQUENCE,
-        _ => &APPLY_SEQUENCE,
+    match placement.spec.apply_strategy().only_reports() {
+        true => &DIFF_SEQUENCE,
+        false => &APPLY_SEQUENCE,
     }
 }
 

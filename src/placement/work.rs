@@ -8,20 +8,48 @@ use serde_json::{Value, json};
 use super::{apply::Refusal, availability::Availability, compare::Detail, report::rebuild};
 use crate::api::{
     Work,
-    binding::{APPLIED, AVAILABLE},
+    binding::{APPLIED, AVAILABLE, DIFF_REPORTED},
     condition::{Claim, Truth, whole_seconds},
+    placement::ApplyStrategy,
     work::{ManifestCondition, WorkResourceIdentifier, WorkStatus},
 };
+
+/// Fields of what is told about differences.
+pub(super) const OBSERVED: &str = "observationTime";
+pub(super) const OBSERVED_GENERATION: &str = "observedInMemberClusterGeneration";
+pub(super) const FIRST_DRIFTED: &str = "firstDriftedObservedTime";
+pub(super) const FIRST_DIFFED: &str = "firstDiffedObservedTime";
+pub(super) const DRIFTS: &str = "observedDrifts";
+pub(super) const DIFFS: &str = "observedDiffs";
 
 /// What came of one manifest.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Which.
     pub identifier: WorkResourceIdentifier,
-    /// The generation of the object on the member; 0 for kinds without.
-    pub generation: i64,
-    /// Whether it is applied, and if so, whether it is available.
-    pub result: Result<Availability, Refusal>,
+    /// The generation of the object on the member, 0 for kinds without; none where there is no object.
+    pub generation: Option<i64>,
+    /// What was done with it, or why nothing was.
+    pub result: Result<Done, Refusal>,
+}
+
+/// What was done with a manifest.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Done {
+    /// It was applied.
+    Applied {
+        /// Whether the object is available.
+        availability: Availability,
+        /// How it differs all the same, if that was asked.
+        drifts: Vec<Detail>,
+    },
+    /// It was compared, and nothing was written.
+    Compared(Vec<Detail>),
+}
+
+/// Returns whether a work is there to be compared with what the member has, and not to be applied.
+pub fn only_reports(work: &Work) -> bool {
+    work.spec.apply_strategy.as_ref().is_some_and(ApplyStrategy::only_reports)
 }
 
 /// Returns the identity of manifest number `ordinal`, without its resource, which only the member knows.
@@ -118,10 +146,41 @@ pub fn leftovers(work: &Work, wanted: &[WorkResourceIdentifier]) -> Vec<WorkReso
 pub fn status(work: &Work, outcomes: &[Outcome], now: Timestamp) -> WorkStatus {
     let held = work.status.clone().unwrap_or_default();
     let manifest_conditions: Vec<ManifestCondition> =
-        outcomes.iter().map(|outcome| manifest(&held, outcome, now)).collect();
+        outcomes.iter().map(|outcome| manifest(work, &held, outcome, now)).collect();
     let total = outcomes.len();
-    let applied = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
-    let mut claims = vec![match applied == total {
+    let done = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+    let claims = match only_reports(work) {
+        true => vec![reported(done, total)],
+        false => applied(outcomes, done, total),
+    };
+    let generation = work.metadata.generation.unwrap_or_default();
+    WorkStatus {
+        conditions: rebuild(&held.conditions, claims, generation, now),
+        manifest_conditions,
+    }
+}
+
+fn reported(done: usize, total: usize) -> Claim {
+    match done == total {
+        true => Claim::new(
+            DIFF_REPORTED,
+            Truth::True,
+            "AllManifestsDiffReported",
+            "All the specified manifests have reported diff",
+        ),
+        false => Claim::new(
+            DIFF_REPORTED,
+            Truth::False,
+            "SomeManifestsHaveNotReportedDiff",
+            format!(
+                "Failed to report diff on all manifests ({done} of {total} manifests have reported diff)"
+            ),
+        ),
+    }
+}
+
+fn applied(outcomes: &[Outcome], done: usize, total: usize) -> Vec<Claim> {
+    let mut claims = vec![match done == total {
         true => Claim::new(
             APPLIED,
             Truth::True,
@@ -132,24 +191,20 @@ pub fn status(work: &Work, outcomes: &[Outcome], now: Timestamp) -> WorkStatus {
             APPLIED,
             Truth::False,
             "SomeManifestsAreNotApplied",
-            format!("Failed to apply all manifests ({applied} of {total} manifests are applied)"),
+            format!("Failed to apply all manifests ({done} of {total} manifests are applied)"),
         ),
     }];
-    if applied == total {
+    if done == total {
         claims.push(available(outcomes));
     }
-    let generation = work.metadata.generation.unwrap_or_default();
-    WorkStatus {
-        conditions: rebuild(&held.conditions, claims, generation, now),
-        manifest_conditions,
-    }
+    claims
 }
 
 fn available(outcomes: &[Outcome]) -> Claim {
     let count = |wanted: Availability| {
         outcomes
             .iter()
-            .filter(|outcome| matches!(&outcome.result, Ok(held) if *held == wanted))
+            .filter(|outcome| matches!(&outcome.result, Ok(Done::Applied { availability, .. }) if *availability == wanted))
             .count()
     };
     let (total, not_yet) = (outcomes.len(), count(Availability::NotYet));
@@ -180,33 +235,32 @@ fn available(outcomes: &[Outcome]) -> Claim {
     )
 }
 
-fn manifest(held: &WorkStatus, outcome: &Outcome, now: Timestamp) -> ManifestCondition {
+fn manifest(
+    work: &Work,
+    held: &WorkStatus,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> ManifestCondition {
     let before = held
         .manifest_conditions
         .iter()
         .find(|held| identity(&held.identifier) == identity(&outcome.identifier));
     let conditions = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
     let claims = match &outcome.result {
-        Ok(availability) => vec![
+        Ok(Done::Applied { availability, .. }) => vec![
             Claim::new(APPLIED, Truth::True, "Applied", "Manifest has been applied successfully"),
-            match availability {
-                Availability::Available => {
-                    Claim::new(AVAILABLE, Truth::True, "Available", "Manifest is available")
-                }
-                Availability::NotYet => Claim::new(
-                    AVAILABLE,
-                    Truth::False,
-                    "ManifestNotAvailableYet",
-                    "Manifest is not yet available; Fleet will check again later",
-                ),
-                Availability::Untrackable => Claim::new(
-                    AVAILABLE,
-                    Truth::True,
-                    "NotTrackable",
-                    "Manifest's availability is not trackable; Fleet assumes that the applied manifest is available",
-                ),
-            },
+            availability_of(*availability),
         ],
+        Ok(Done::Compared(diffs)) => vec![compared(diffs)],
+        Err(refusal) if only_reports(work) => vec![Claim::new(
+            DIFF_REPORTED,
+            Truth::False,
+            "FailedToReportDiff",
+            format!(
+                "An error blocks the diff reporting process ({}, error: {})",
+                refusal.reason, refusal.message
+            ),
+        )],
         Err(refusal) => vec![Claim::new(
             APPLIED,
             Truth::False,
@@ -214,35 +268,77 @@ fn manifest(held: &WorkStatus, outcome: &Outcome, now: Timestamp) -> ManifestCon
             format!("Failed to apply the manifest (error: {})", refusal.message),
         )],
     };
-    let conditions = rebuild(conditions, claims, outcome.generation, now);
-    let refusal = outcome.result.as_ref().err();
-    let details =
-        |found: fn(&Refusal) -> &Vec<Detail>, first: &str, list: &str, held: Option<&Value>| {
-            let found = refusal.map(found).filter(|found| !found.is_empty())?;
-            Some(difference(found, outcome.generation, first, list, held, now))
-        };
+    let generation = outcome.generation;
+    let conditions = rebuild(conditions, claims, generation.unwrap_or_default(), now);
+    let (drifts, diffs): (&[Detail], &[Detail]) = match &outcome.result {
+        Ok(Done::Applied { drifts, .. }) => (drifts, &[]),
+        Ok(Done::Compared(diffs)) => (&[], diffs),
+        Err(refusal) => (&refusal.drifts, &refusal.diffs),
+    };
+    let details = |found: &[Detail], generation, first, list, held: Option<&Value>| {
+        (!found.is_empty()).then(|| difference(found, generation, first, list, held, now))
+    };
     ManifestCondition {
         identifier: outcome.identifier.clone(),
         conditions: conditions.into_iter().map(bare).collect(),
         drift_details: details(
-            |refusal| &refusal.drifts,
-            "firstDriftedObservedTime",
-            "observedDrifts",
+            drifts,
+            Some(generation.unwrap_or_default()),
+            FIRST_DRIFTED,
+            DRIFTS,
             before.and_then(|before| before.drift_details.as_ref()),
         ),
         diff_details: details(
-            |refusal| &refusal.diffs,
-            "firstDiffedObservedTime",
-            "observedDiffs",
+            diffs,
+            generation,
+            FIRST_DIFFED,
+            DIFFS,
             before.and_then(|before| before.diff_details.as_ref()),
         ),
         back_reported_status: None,
     }
 }
 
+fn availability_of(availability: Availability) -> Claim {
+    match availability {
+        Availability::Available => {
+            Claim::new(AVAILABLE, Truth::True, "Available", "Manifest is available")
+        }
+        Availability::NotYet => Claim::new(
+            AVAILABLE,
+            Truth::False,
+            "ManifestNotAvailableYet",
+            "Manifest is not yet available; Fleet will check again later",
+        ),
+        Availability::Untrackable => Claim::new(
+            AVAILABLE,
+            Truth::True,
+            "NotTrackable",
+            "Manifest's availability is not trackable; Fleet assumes that the applied manifest is available",
+        ),
+    }
+}
+
+fn compared(diffs: &[Detail]) -> Claim {
+    match diffs.is_empty() {
+        true => Claim::new(
+            DIFF_REPORTED,
+            Truth::True,
+            "NoDiffFound",
+            "No diff has been found between the hub cluster and the member cluster",
+        ),
+        false => Claim::new(
+            DIFF_REPORTED,
+            Truth::True,
+            "FoundDiff",
+            "Diff has been found between the hub cluster and the member cluster",
+        ),
+    }
+}
+
 fn difference(
     found: &[Detail],
-    generation: i64,
+    generation: Option<i64>,
     first: &str,
     list: &str,
     held: Option<&Value>,
@@ -251,14 +347,17 @@ fn difference(
     let observed = whole_seconds(now).to_string();
     // The same differences keep the time at which they were seen: a status that says nothing new is not written.
     let same = held.filter(|held| held[list] == json!(found));
-    let observation = same.map_or(json!(observed), |held| held["observationTime"].clone());
+    let observation = same.map_or(json!(observed), |held| held[OBSERVED].clone());
     let since = held.map_or(json!(observed), |held| held[first].clone());
-    json!({
-        "observationTime": observation,
-        "observedInMemberClusterGeneration": generation,
+    let mut difference = json!({
+        OBSERVED: observation,
         first: since,
         list: found,
-    })
+    });
+    if let Some(generation) = generation {
+        difference[OBSERVED_GENERATION] = generation.into();
+    }
+    difference
 }
 
 #[cfg(test)]
@@ -277,8 +376,12 @@ mod tests {
     }
 
     fn outcome(name: &str, result: Result<Availability, Refusal>) -> Outcome {
+        done(name, result.map(|availability| Done::Applied { availability, drifts: Vec::new() }))
+    }
+
+    fn done(name: &str, result: Result<Done, Refusal>) -> Outcome {
         let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
-        Outcome { identifier: identify(0, &manifest), generation: 0, result }
+        Outcome { identifier: identify(0, &manifest), generation: Some(0), result }
     }
 
     #[test]
@@ -322,6 +425,37 @@ mod tests {
         assert_eq!(first.status, Some(status(&first, &outcomes, at(99))));
         let drift = first.status.unwrap().manifest_conditions[0].drift_details.clone().unwrap();
         assert_eq!(drift["observedDrifts"][0]["path"], "/a");
+    }
+
+    #[test]
+    fn a_work_that_only_reports_tells_differences_and_nothing_else() {
+        let mut work = work(json!({}));
+        work.spec.apply_strategy = serde_json::from_value(json!({"type": "ReportDiff"})).unwrap();
+        let detail = Detail { path: "/a".into(), value_in_member: None, value_in_hub: None };
+        let found = done("a", Ok(Done::Compared(vec![detail])));
+        let missing = Outcome { generation: None, ..found.clone() };
+        let same = done("b", Ok(Done::Compared(Vec::new())));
+        let refused = done("c", Err(Refusal::new("DecodingErred", "no")));
+        let told = status(&work, &[found, missing, same.clone()], at(9));
+        let text = |conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]| {
+            let texts = conditions.iter().map(|c| format!("{} {} {}", c.type_, c.status, c.reason));
+            texts.collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(text(&told.conditions), "DiffReported True AllManifestsDiffReported");
+        let [found, missing, none] = &told.manifest_conditions[..] else { panic!() };
+        assert_eq!(text(&found.conditions), "DiffReported True FoundDiff");
+        assert_eq!(text(&none.conditions), "DiffReported True NoDiffFound");
+        let diff = found.diff_details.as_ref().unwrap();
+        assert_eq!(
+            (&diff[DIFFS][0]["path"], &diff[OBSERVED_GENERATION]),
+            (&json!("/a"), &json!(0))
+        );
+        assert!(missing.diff_details.as_ref().unwrap().get(OBSERVED_GENERATION).is_none());
+        assert_eq!((&none.diff_details, &found.drift_details), (&None, &None));
+        let told = status(&work, &[same, refused], at(9));
+        assert_eq!(text(&told.conditions), "DiffReported False SomeManifestsHaveNotReportedDiff");
+        let last = &told.manifest_conditions[1].conditions;
+        assert_eq!(text(last), "DiffReported False FailedToReportDiff");
     }
 
     #[test]

@@ -51,10 +51,6 @@ pub fn works(scope: &Scope, binding: &Binding, groups: &[Group]) -> Result<Vec<W
     if overrides > 0 {
         return Err(WorksError::Unsupported("overrides are not supported by this engine".into()));
     }
-    let strategy = binding.spec.apply_strategy.as_ref();
-    if strategy.and_then(|strategy| strategy.kind.as_deref()) == Some("ReportDiff") {
-        return Err(WorksError::Unsupported("ReportDiff is not supported by this engine".into()));
-    }
     if let Some(envelope) = group.content().find(|object| is_envelope(object)) {
         let name = envelope.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         return Err(WorksError::Unsupported(format!(

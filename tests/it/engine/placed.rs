@@ -154,3 +154,65 @@ async fn an_object_waits_for_its_namespace() {
     world.until(&placement, "available", |object| is(object, available, "True")).await;
     world.until_values(&[Some("value1")]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_applies_follows_the_hub() {
+    let world = one_member().await;
+    place(&world, json!({"type": "ServerSideApply"})).await;
+    available(&world).await;
+    world.edit_content("value2").await;
+    world.until_values(&[Some("value2")]).await;
+    available(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_only_reported_stays_as_it_is_and_is_looked_at_when_it_changes() {
+    let world = one_member().await;
+    let member = &world.members["member1"];
+    for object in [
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "test-namespace"}}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "test-cm", "namespace": "test-namespace"}, "data": {"key": "theirs"}}),
+    ] {
+        member.create_object(&object, "somebody").await.unwrap();
+    }
+    place(&world, json!({"type": "ReportDiff"})).await;
+    let reported = |object: &Value| {
+        let cluster = &object["status"]["placementStatuses"][0];
+        let diffed = &cluster["diffedPlacements"][0];
+        let differs = (diffed["name"].clone(), diffed["observedDiffs"].clone());
+        is(object, "ClusterResourcePlacementDiffReported", "True").then_some(differs)
+    };
+    let differs = (
+        json!("test-cm"),
+        json!([{"path": "/data/key", "valueInMember": "theirs", "valueInHub": "value1"}]),
+    );
+    world.until(&placement(), "differing", |held| reported(held) == Some(differs.clone())).await;
+    let held = member.get_object(&config()).await.unwrap().unwrap();
+    assert_eq!(held["data"], json!({"key": "theirs"}));
+    assert!(held["metadata"].get("ownerReferences").is_none(), "{held}");
+
+    merge(&world, json!({"data": {"key": "value1"}})).await;
+    let none = (Value::Null, Value::Null);
+    world.until(&placement(), "the same", |held| reported(held) == Some(none.clone())).await;
+    member.delete_object(&config(), &tidegate::hub::Delete::default()).await.unwrap();
+    let missing = (json!("test-cm"), json!([{"path": "/", "valueInHub": "(the whole object)"}]));
+    world.until(&placement(), "missing", |held| reported(held) == Some(missing.clone())).await;
+    assert_eq!(member.get_object(&config()).await.unwrap(), None);
+}
+
+/// Full comparison tells what only the member has, though all that was wanted is applied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_the_member_has_is_drift_where_everything_is_compared() {
+    let world = one_member().await;
+    place(&world, json!({"comparisonOption": "FullComparison"})).await;
+    available(&world).await;
+    merge(&world, json!({"data": {"theirs": "1"}})).await;
+    world
+        .until(&placement(), "drifted", |held| {
+            let drifted = &held["status"]["placementStatuses"][0]["driftedPlacements"][0];
+            drifted["name"] == "test-cm"
+                && drifted["observedDrifts"]
+                    == json!([{"path": "/data/theirs", "valueInMember": "1"}])
+        })
+        .await;
+}
