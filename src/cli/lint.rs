@@ -1,12 +1,22 @@
 //! `tidegate lint`.
 
+use std::path::Path;
+
 use super::{args::LintArgs, exit::Exit, folder, output};
+use crate::{
+    model::Hint as _,
+    render::{Fault, Repository},
+    trust::{ALLOWED_SIGNERS_PATH, AllowedSigners, Approval},
+};
 
 pub(super) fn run(args: &LintArgs) -> anyhow::Result<Exit> {
-    let survey = folder::survey(&args.folder)?;
+    let (repository, left_out) = folder::read(&args.folder)?;
+    let survey = crate::render::wanted(&repository);
     let faults = survey.rollouts.values().filter_map(|result| result.as_ref().err()).flatten();
     let mut faults: Vec<String> =
         survey.unreadable.iter().chain(faults).map(ToString::to_string).collect();
+    faults.extend(policy(&args.folder));
+    faults.extend(approvals(&repository));
     faults.sort();
     faults.dedup();
     for fault in &faults {
@@ -24,8 +34,29 @@ pub(super) fn run(args: &LintArgs) -> anyhow::Result<Exit> {
             "name the folder of the repository; a Rollout is a YAML document with apiVersion gitops.tidegate.dev/v1alpha1",
         ));
     }
+    for note in left_out {
+        anstream::eprintln!("note: {note}");
+    }
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let (r, f) = (plural(rollouts), plural(faults.len()));
     anstream::eprintln!("{good} of {rollouts} Rollout{r} good, {} fault{f}", faults.len());
     Ok(if faults.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// What is wrong with who may approve: one bad line, and the daemon goes on with the file before.
+fn policy(folder: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(folder.join(ALLOWED_SIGNERS_PATH)).ok()?;
+    let error = AllowedSigners::parse(&text, ALLOWED_SIGNERS_PATH).err()?;
+    Some(match error.hint() {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.to_string(),
+    })
+}
+
+/// What is wrong with approvals that somebody wrote by hand.
+fn approvals(repository: &Repository) -> impl Iterator<Item = String> {
+    repository.approvals().filter_map(|manifest| {
+        let error = Approval::read(&manifest.object).err()?;
+        Some(Fault::new(manifest.place.clone(), error.to_string()).to_string())
+    })
 }

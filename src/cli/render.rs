@@ -12,7 +12,9 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<Exit> {
     let mut objects: Vec<Value> = Vec::new();
     let mut found = false;
     for (name, wanted) in &survey.rollouts {
-        if args.rollout.as_ref().is_some_and(|only| *only != name.to_string()) {
+        // As on the hub: a bare name is found in whichever namespace it is.
+        let is_meant = |only: &String| *only == name.to_string() || *only == name.name;
+        if args.rollout.as_ref().is_some_and(|only| !is_meant(only)) {
             continue;
         }
         found = true;

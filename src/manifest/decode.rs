@@ -36,6 +36,8 @@ pub enum DecodeError {
         place: Place,
         /// The parser's words.
         detail: String,
+        /// Whether the line holds a placeholder of a template language.
+        is_template: bool,
     },
     /// More than is allowed.
     #[error("{place}: the file has more than {limit} {what}")]
@@ -65,7 +67,8 @@ impl Hint for DecodeError {
         match self {
             Self::Limit { .. } => Some("split the file".to_owned()),
             Self::NotText { .. } => Some("save it as UTF-8, or give it another extension".into()),
-            Self::Syntax { .. } => None,
+            Self::Syntax { is_template, .. } => is_template
+                .then(|| "templates are not filled in: commit what they render to".to_owned()),
         }
     }
 }
@@ -119,7 +122,7 @@ pub fn decode(path: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Document>
     let text = text(path, bytes)?;
     let documents: Vec<Spanned<Value>> =
         serde_yaml::from_multiple_with_options(text, options(limits))
-            .map_err(|error| failure(path, &error, limits))?;
+            .map_err(|error| failure(path, text, &error, limits))?;
     let documents = documents.into_iter().filter(|document| !document.value.is_null());
     let document = |(number, document): (usize, Spanned<Value>)| Document {
         place: Place::new(path, document.referenced.line(), document.referenced.column()),
@@ -129,14 +132,22 @@ pub fn decode(path: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Document>
     Ok(documents.enumerate().map(document).collect())
 }
 
-fn failure(path: &str, error: &serde_yaml::Error, limits: &Limits) -> DecodeError {
+fn failure(path: &str, text: &str, error: &serde_yaml::Error, limits: &Limits) -> DecodeError {
     let error = error.without_snippet();
     let place = match error.location() {
         Some(location) => Place::new(path, location.line(), location.column()),
         None => Place::file(path),
     };
-    let serde_yaml::Error::Budget { breach, .. } = error else {
-        return DecodeError::Syntax { place, detail: detail(error) };
+    // A limit that is passed while an alias is expanded is told as the alias's error.
+    let mut innermost = error;
+    while let serde_yaml::Error::AliasError { error, .. } = innermost {
+        innermost = error.as_ref();
+    }
+    let serde_yaml::Error::Budget { breach, .. } = innermost else {
+        let number = usize::try_from(place.line).unwrap_or_default();
+        let line = number.checked_sub(1).and_then(|before| text.lines().nth(before));
+        let is_template = line.is_some_and(|line| line.contains("{{"));
+        return DecodeError::Syntax { place, detail: detail(error), is_template };
     };
     let (what, limit) = match breach {
         BudgetBreach::Depth { .. } => ("levels of nesting", limits.depth),
@@ -211,6 +222,13 @@ mod tests {
     }
 
     #[test]
+    fn a_template_is_told_to_be_one() {
+        let hint = |text: &str| read(text).unwrap_err().hint();
+        assert!(hint("a: 1\nname: {{ .Values.name }}\n").unwrap().contains("templates"));
+        assert_eq!(hint("a: [1\n"), None);
+    }
+
+    #[test]
     fn every_limit_has_its_own_error() {
         let small = Limits {
             file_bytes: 2_000,
@@ -241,7 +259,8 @@ mod tests {
             let above = format!("*a{}, ", level - 1).repeat(9);
             bomb.push_str(&format!("a{level}: &a{level} [{}]\n", above.trim_end_matches(", ")));
         }
-        assert!(read(&bomb).is_err());
+        let error = read(&bomb).unwrap_err().to_string();
+        assert!(error.contains("values, with its aliases expanded"), "{error}");
     }
 
     #[test]

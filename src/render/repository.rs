@@ -147,6 +147,16 @@ pub struct Repository {
     pub excess: Option<Fault>,
 }
 
+/// Returns the tool that a file gives orders to, by its name: what it says is no object.
+pub(super) fn tool(path: &str) -> Option<&'static str> {
+    let name = path.rsplit('/').next().unwrap_or_default().to_lowercase();
+    match name.as_str() {
+        "kustomization.yaml" | "kustomization.yml" => Some("kustomize"),
+        "chart.yaml" => Some("helm"),
+        _ => None,
+    }
+}
+
 /// Returns whether a file is read at all: a manifest by its name, not in a hidden folder.
 pub fn is_read(path: &str) -> bool {
     is_manifest(path) && !path.split('/').any(|part| part.starts_with('.'))
@@ -167,7 +177,8 @@ impl Repository {
         let mut usage = Usage::new(*limits);
         let mut repository = Self { root, ..Self::default() };
         for file in files {
-            if !file.path.starts_with(&repository.root) || !is_read(&file.path) {
+            // The configured folder may be a hidden one: whoever names it means it.
+            if !file.path.strip_prefix(&repository.root).is_some_and(is_read) {
                 continue;
             }
             if let Err(error) = usage.file(&file.path, file.bytes.len()) {

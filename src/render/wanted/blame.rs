@@ -8,7 +8,7 @@ use super::{
 };
 use crate::render::{
     Fault, Repository,
-    repository::{Flaw, is_under},
+    repository::{Flaw, is_under, tool},
 };
 
 /// Blames each unreadable file on the Rollouts whose content it stands in, or else on those in whose folder it stands.
@@ -39,7 +39,9 @@ pub(super) fn blame(
                 });
             }
         }
-        for at in blamed {
+        // That a tool's file is no object is told in better words with the content.
+        let told = matches!(flaw, Flaw::Foreign(_)) && tool(path).is_some();
+        for at in blamed.into_iter().filter(|_| !told) {
             broken.entry(at).or_default().push(flaw.fault().clone());
         }
     }

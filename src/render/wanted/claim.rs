@@ -13,7 +13,7 @@ use crate::{
 /// What Rollouts have claimed so far.
 #[derive(Default)]
 pub(super) struct Claims {
-    objects: BTreeMap<ObjectKey, Place>,
+    objects: BTreeMap<ObjectKey, (Place, ObjectName)>,
     placements: BTreeMap<ObjectKey, ObjectName>,
 }
 
@@ -23,17 +23,20 @@ impl Claims {
         let mut faults = Vec::new();
         for object in &wanted.content {
             match self.objects.get(&object.key) {
-                Some(first) if *first != object.place => {
+                // Twice in one Rollout's own content is told where the content is read.
+                Some((_, owner)) if *owner == wanted.name => {}
+                Some((first, owner)) if *first != object.place => {
                     let detail =
-                        format!("{} stands in {first}, for another Rollout, already", object.key);
+                        format!("{} stands in {first} already, for Rollout `{owner}`", object.key);
                     faults.push(Fault::new(object.place.clone(), detail));
                 }
-                Some(first) => {
+                Some((first, _)) => {
                     let detail = format!("{} ({first}) belongs to two Rollouts", object.key);
                     faults.push(Fault::new(wanted.rollout.place.clone(), detail));
                 }
                 None => {
-                    self.objects.insert(object.key.clone(), object.place.clone());
+                    let claim = (object.place.clone(), wanted.name.clone());
+                    self.objects.insert(object.key.clone(), claim);
                 }
             }
         }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{Survey, head::Head};
 use crate::{
+    api::kind,
     model::ObjectKey,
     render::{
-        Fault, Repository,
+        Fault, Problem, Repository, StrategyChoice,
+        nearest::nearest,
         repository::{Purpose, is_under},
     },
 };
@@ -43,5 +45,40 @@ pub(super) fn ignored(repository: &Repository, heads: &[Head<'_>], survey: &mut 
             format!("{} is ignored: {note}", manifest.key),
         ));
     }
+    notes.extend(heads.iter().flat_map(|head| elsewhere(head, repository, survey)));
     survey.notes.extend(notes);
+}
+
+/// Notes what a Rollout names and the repository has not: it has to be on the hub already.
+fn elsewhere(head: &Head<'_>, repository: &Repository, survey: &Survey) -> Vec<Fault> {
+    let Some(Ok(wanted)) = survey.rollouts.get(&head.name) else { return Vec::new() };
+    let (scope, intent) = (&wanted.scope, &wanted.intent);
+    let mut named = Vec::new();
+    if let StrategyChoice::Named(name) = &intent.strategy {
+        named.push(("/spec/strategyName", kind::strategy(scope), name));
+    }
+    if let Some(name) = &intent.rollback_strategy {
+        named.push(("/spec/rollback/strategyName", kind::strategy(scope), name));
+    }
+    named.push(("/spec/placementName", kind::placement(scope), &intent.placement));
+    let mut notes = Vec::new();
+    for (pointer, kind, name) in named {
+        let here: Vec<&str> = repository
+            .objects()
+            .map(|(manifest, _)| &manifest.key)
+            .filter(|key| **key == kind.key(scope, &key.name))
+            .map(|key| key.name.as_str())
+            .collect();
+        if here.contains(&name.as_str()) {
+            continue;
+        }
+        let detail = format!("{} `{name}` is not in this repository", kind.name);
+        let hint = match nearest(name, &here) {
+            Some(near) => format!("it has to be on the hub; or did you mean `{near}`?"),
+            None => "it has to be on the hub".to_owned(),
+        };
+        let problem = Problem::new(pointer, detail).with_hint(hint);
+        notes.push(problem.in_file(head.manifest, &head.file.bytes));
+    }
+    notes
 }

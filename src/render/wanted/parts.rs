@@ -11,8 +11,9 @@ use crate::{
     manifest::{Manifest, Place, apply_order, canonical, digest, duplicates},
     model::{ObjectKey, Scope},
     render::{
-        Fault, Intent, Parsed, Problem, Repository, StrategyChoice, check, nearest::nearest,
-        repository::Purpose,
+        Fault, Intent, Parsed, Problem, Repository, StrategyChoice, check,
+        nearest::nearest,
+        repository::{Purpose, tool},
     },
 };
 
@@ -84,17 +85,9 @@ impl Parts<'_> {
                 continue;
             }
             files += 1;
-            let name = path.rsplit('/').next().unwrap_or_default().to_lowercase();
-            for (told, tool) in [
-                ("kustomization.yaml", "kustomize"),
-                ("kustomization.yml", "kustomize"),
-                ("chart.yaml", "helm"),
-            ] {
-                if name == told {
-                    let fault =
-                        Fault::new(Place::file(path), format!("{tool} is not supported yet"));
-                    faults.push(fault.with_hint("render in CI and commit plain manifests"));
-                }
+            if let Some(tool) = tool(path) {
+                let fault = Fault::new(Place::file(path), format!("{tool} is not supported yet"));
+                faults.push(fault.with_hint("render in CI and commit plain manifests"));
             }
             let objects = file.content.iter().flatten();
             content.extend(

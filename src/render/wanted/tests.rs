@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     manifest::Limits,
-    render::{File, Parsed},
+    render::{File, Parsed, repository::is_never_content},
 };
 
 const ROLLOUT: &str = "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec:\n  manifests: ./manifests\n  placementName: web\n  strategyName: slow\n";
@@ -95,7 +95,52 @@ fn approvals_and_policy_are_never_content() {
     ]);
     assert_eq!(survey.rollouts[&name("web")].as_ref().unwrap().content.len(), 1);
     assert_eq!(survey.unreadable, []);
-    assert_eq!(survey.notes.len(), 2, "{:?}", survey.notes);
+    let never_content =
+        survey.notes.iter().filter(|note| is_never_content(&note.place.path)).count();
+    assert_eq!(never_content, 2, "{:?}", survey.notes);
+}
+
+/// It may be on the hub: no fault, and worth a word, for a misspelt name looks the same.
+#[test]
+fn what_is_named_and_not_in_the_repository_is_noted_with_what_may_be_meant() {
+    let files: Vec<_> = web()
+        .into_iter()
+        .map(|(path, text)| match path {
+            "apps/web/rollout.yaml" => {
+                (path, text.replace("strategyName: slow", "strategyName: slwo"))
+            }
+            _ => (path, text.to_owned()),
+        })
+        .filter(|(path, _)| *path != "apps/web/placement.yaml")
+        .collect();
+    let files: Vec<_> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let survey = survey(&files);
+    let notes: Vec<_> = survey.notes.iter().map(ToString::to_string).collect();
+    let said = |want: &str| notes.iter().any(|note| note.contains(want));
+    assert!(
+        said(
+            "spec.strategyName: ClusterStagedUpdateStrategy `slwo` is not in this repository (it has to be on the hub; or did you mean `slow`?)"
+        ),
+        "{notes:?}"
+    );
+    assert!(
+        said(
+            "spec.placementName: ClusterResourcePlacement `web` is not in this repository (it has to be on the hub)"
+        ),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_once() {
+    for (path, text) in [
+        ("apps/web/manifests/b.yaml", NAMESPACE),
+        ("apps/web/manifests/kustomization.yaml", "resources: [ns.yaml]\n"),
+    ] {
+        let survey = survey(&with(path, text));
+        let faults = survey.rollouts[&name("web")].as_ref().unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+    }
 }
 
 #[test]
