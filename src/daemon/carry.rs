@@ -5,7 +5,7 @@ use crate::{
     api::{ApprovalRequest, Rollout, Run, kind, meta},
     engine::EngineError,
     hub::{Delete, HubError},
-    model::{ObjectName, Scope},
+    model::{Hint as _, ObjectName, Scope},
     sync::{ApplyOutcome, Git, Order, Seen},
 };
 
@@ -19,7 +19,13 @@ impl Daemon {
         let scope = Scope::of(Some(&name.namespace));
         match order {
             Order::WriteRollout(object) => {
-                let stored = self.hub.apply(&object, meta::GITOPS_MANAGER, true).await?;
+                let applied = self.hub.apply(&object, meta::GITOPS_MANAGER, true).await;
+                if let Err(error @ HubError::NotFound { .. }) = &applied {
+                    // Without its namespace it has no status to say so in.
+                    let hint = error.hint().unwrap_or_default();
+                    tracing::warn!("the Rollout cannot be written to the hub: {error} ({hint})");
+                }
+                let stored = applied?;
                 if let Ok(rollout) = serde_json::from_value::<Rollout>(stored) {
                     self.world.rollouts.absorb(rollout);
                 }

@@ -255,12 +255,13 @@ impl Daemon {
         rollout: Option<&Rollout>,
         now: Timestamp,
     ) -> Git {
-        let unread = |why: String| {
-            let repository = source.source.display();
-            Git::Unread(format!("{repository} cannot be read: {why}"))
-        };
+        let repository = source.source.display();
+        let unread = |why: String| Git::Unread(format!("{repository} cannot be read: {why}"));
         let Some(checkout) = checkout else {
-            return unread(source.trouble().unwrap_or_else(|| "not read yet".to_owned()));
+            return match source.trouble() {
+                Some(why) => unread(why),
+                None => Git::Unread(format!("{repository} is being read")),
+            };
         };
         let status = rollout.and_then(|rollout| rollout.status.as_ref());
         let accepted = status.and_then(|status| Accepted::of(status.source.as_ref()?));

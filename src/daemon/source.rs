@@ -77,7 +77,7 @@ impl Source {
         let nanoseconds = settings.interval.nanoseconds().max(0).unsigned_abs();
         Ok(Self {
             repository: Repository::new(remote, &settings.reference, mirror),
-            folder: settings.path.trim_start_matches("./").trim_matches(['/', '.']).to_owned(),
+            folder: folder(&settings.path),
             interval: Duration::from_nanos(nanoseconds).max(Duration::from_millis(100)),
             first_policy,
         })
@@ -96,6 +96,12 @@ impl Source {
     pub(super) const fn policy_path() -> &'static str {
         ALLOWED_SIGNERS_PATH
     }
+}
+
+/// Returns a path as Git has it: without `.`, and without slashes around it.
+fn folder(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    parts.join("/")
 }
 
 /// How the daemon works.
@@ -120,6 +126,25 @@ impl Default for Options {
             patience: SignedDuration::from_secs(5),
             width: 16,
             limits: Limits::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_keeps_its_name() {
+        for (path, want) in [
+            (".", ""),
+            ("./", ""),
+            ("/deploy/", "deploy"),
+            ("./a//./b/", "a/b"),
+            (".fleet", ".fleet"),
+            ("fleet.", "fleet."),
+        ] {
+            assert_eq!(folder(path), want, "{path}");
         }
     }
 }

@@ -36,8 +36,8 @@ pub(super) fn tell(ctx: &Arc<Context>, key: &Key, run: &api::Run, transitions: V
     };
     tokio::spawn(async move {
         let events: Api<Event> = Api::namespaced(client, &namespace);
-        for transition in transitions.into_iter().take(EVENTS_MAX) {
-            let event = event(&about, &namespace, transition, now);
+        for (number, transition) in transitions.into_iter().take(EVENTS_MAX).enumerate() {
+            let event = event(&about, &namespace, transition, now, number);
             if let Err(error) = events.create(&PostParams::default(), &event).await {
                 tracing::debug!(%error, "an event was lost");
                 return;
@@ -46,7 +46,14 @@ pub(super) fn tell(ctx: &Arc<Context>, key: &Key, run: &api::Run, transitions: V
     });
 }
 
-fn event(about: &ObjectReference, namespace: &str, told: Transition, now: Timestamp) -> Event {
+/// `number` is its place among those of the same moment: lists are in the order of names, which are in the order of time.
+fn event(
+    about: &ObjectReference,
+    namespace: &str,
+    told: Transition,
+    now: Timestamp,
+    number: usize,
+) -> Event {
     let mut message = told.message;
     if message.len() > MESSAGE_BYTES_MAX {
         let end = (0..=MESSAGE_BYTES_MAX - 3).rev().find(|at| message.is_char_boundary(*at));
@@ -55,9 +62,12 @@ fn event(about: &ObjectReference, namespace: &str, told: Transition, now: Timest
     }
     let kind = if told.weight == Weight::Warning { "Warning" } else { "Normal" };
     let name = about.name.as_deref().unwrap_or_default();
+    let nanoseconds = now.as_nanosecond();
+    // Another process may tell of the same moment.
+    let unique = uuid::Uuid::new_v4().as_fields().0;
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{name}.{}", uuid::Uuid::new_v4().simple())),
+            name: Some(format!("{name}.{nanoseconds:016x}{number:02x}{unique:08x}")),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
         },
@@ -85,9 +95,25 @@ mod tests {
             message: "\u{e9}".repeat(1000),
             weight: Weight::Warning,
         };
-        let event = event(&ObjectReference::default(), "default", told, Timestamp::UNIX_EPOCH);
+        let event = event(&ObjectReference::default(), "default", told, Timestamp::UNIX_EPOCH, 0);
         let message = event.message.unwrap();
         assert!(message.len() <= MESSAGE_BYTES_MAX && message.ends_with("\u{e9}..."));
         assert_eq!(event.type_.as_deref(), Some("Warning"));
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_what_happened() {
+        let name = |second: i64, number: usize| {
+            let now = Timestamp::from_second(second).unwrap();
+            let told = Transition {
+                reason: "R".to_owned(),
+                message: String::new(),
+                weight: Weight::Normal,
+            };
+            event(&ObjectReference::default(), "default", told, now, number).metadata.name.unwrap()
+        };
+        let at = 1_795_851_200;
+        let names = [name(at, 0), name(at, 1), name(at, 49), name(at + 1, 0), name(at + 1, 1)];
+        assert!(names.is_sorted(), "{names:?}");
     }
 }

@@ -132,6 +132,15 @@ impl HubError {
         }
     }
 
+    /// Returns whether the server did not answer, or does not know who asks: no right and no flag would help.
+    pub fn is_about_the_way(&self) -> bool {
+        match self {
+            Self::Configuration(_) | Self::Unreachable { .. } => true,
+            Self::Forbidden { message, .. } => message.contains(UNAUTHORIZED),
+            _ => false,
+        }
+    }
+
     /// Returns whether there is no such object.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
@@ -150,7 +159,12 @@ impl HubError {
     fn of_status(status: &Status, what: String) -> Self {
         let message = status.message.clone();
         match (status.code, status.reason.as_str()) {
-            (404, _) => Self::NotFound { what },
+            (404, _) => match missing_namespace(status, &what) {
+                Some(namespace) => {
+                    Self::NotFound { what: format!("{NAMESPACE}{namespace}` of {what}") }
+                }
+                None => Self::NotFound { what },
+            },
             (409, "AlreadyExists") => Self::AlreadyExists { what },
             (409, _) => {
                 let conflicts = field_conflicts(status);
@@ -164,9 +178,25 @@ impl HubError {
             (400..=499, _) if status.code != 429 && status.code != 408 => {
                 Self::Refused { what, code: status.code, message }
             }
+            // What an apply sets and the schema does not have: kube-apiserver calls that an internal error of its own.
+            (500, _) if message.starts_with("failed to create typed patch object") => {
+                Self::Refused { what, code: status.code, message }
+            }
             _ => Self::Unavailable { what, message },
         }
     }
+}
+
+/// How API servers answer whom they do not know.
+const UNAUTHORIZED: &str = "Unauthorized";
+
+/// How a namespace that is missing is named.
+const NAMESPACE: &str = "namespace `";
+
+/// Returns the namespace that is not there, when the answer about an object is about its namespace.
+fn missing_namespace(status: &Status, what: &str) -> Option<String> {
+    let details = status.details.as_ref().filter(|details| details.kind == "namespaces")?;
+    (!what.starts_with("Namespace ")).then(|| details.name.clone())
 }
 
 /// Returns the causes with reason `FieldManagerConflict`: message `conflict with "manager" using version`.
@@ -206,9 +236,19 @@ impl Hint for HubError {
                 Some("name a kubeconfig with --kubeconfig and a context with --context".into())
             }
             Self::UnknownKind { .. } => Some("install its CustomResourceDefinition first".into()),
+            Self::NotFound { what } if what.starts_with(NAMESPACE) => {
+                Some("commit the namespace, too, or create it on the hub".into())
+            }
             Self::Conflict { .. } => Some(
                 "let the other manager give the fields up, or take them out of the manifest".into(),
             ),
+            Self::Forbidden { .. } if self.is_about_the_way() => Some(
+                "the token or certificate in the kubeconfig is wrong or has expired; get a fresh kubeconfig"
+                    .into(),
+            ),
+            Self::Unreachable { .. } => {
+                Some("is it up? Else check the address of the context in the kubeconfig".into())
+            }
             Self::Forbidden { .. } => {
                 Some("give the account a Role or ClusterRole that allows it".into())
             }
@@ -250,6 +290,39 @@ mod tests {
         ] {
             assert_eq!(status(code, reason, Vec::new()).recovery(), want, "{code} {reason}");
         }
+    }
+
+    /// Kubernetes answers 500 to a field that the schema does not have: trying again does not help.
+    #[test]
+    fn what_no_schema_takes_is_refused_and_a_missing_namespace_is_named() {
+        let of = |code: u16, message: &str, details: StatusDetails| {
+            let status = Status::failure(message, "").with_code(code).with_details(details);
+            HubError::of(kube::Error::Api(status.boxed()), "ConfigMap other/x")
+        };
+        let typed = "failed to create typed patch object (other/x; /v1, Kind=ConfigMap): .data.a: expected string";
+        let error = of(500, typed, StatusDetails::default());
+        assert_eq!(error.recovery(), Recovery::Stall);
+        assert!(error.to_string().starts_with("the API server refuses ConfigMap other/x: "));
+        let details = |kind: &str, name: &str| StatusDetails {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            ..StatusDetails::default()
+        };
+        let error = of(404, "namespaces \"other\" not found", details("namespaces", "other"));
+        assert_eq!(error.to_string(), "namespace `other` of ConfigMap other/x not found");
+        assert!(error.hint().unwrap().contains("create it on the hub"));
+        let error = of(404, "no", details("configmaps", "x"));
+        assert_eq!((error.to_string(), error.hint()), ("ConfigMap other/x not found".into(), None));
+    }
+
+    #[test]
+    fn who_is_not_known_is_told_so_and_not_to_ask_for_rights() {
+        let hint = |code: u16, message: &str| {
+            let status = Status::failure(message, "").with_code(code);
+            HubError::of(kube::Error::Api(status.boxed()), "x").hint().unwrap()
+        };
+        assert!(hint(401, "Unauthorized").contains("get a fresh kubeconfig"));
+        assert!(hint(403, "x is forbidden: User \"y\" cannot list").contains("Role"));
     }
 
     #[test]

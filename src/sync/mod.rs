@@ -20,7 +20,8 @@ pub mod release;
 pub mod seen;
 pub mod status;
 
-pub use decide::decide;
+pub use decide::{UNREAD_SINCE, decide};
 pub use news::{ApprovalDocument, CommitNews, Policy, PolicyChange, read_news};
 pub use pass::{Apply, Order, Pass};
 pub use seen::{ApplyOutcome, Git, News, Seen, Tip};
+pub use status::is_made_up_for;

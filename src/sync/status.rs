@@ -192,7 +192,7 @@ fn approvals(status: &RolloutStatus) -> Claim {
 }
 
 /// Returns whether a later approval did what the refused one was meant to: of the same gate, if it can be told which that was.
-fn is_made_up_for(refused: &ApprovalRecord, later: &[ApprovalRecord]) -> bool {
+pub fn is_made_up_for(refused: &ApprovalRecord, later: &[ApprovalRecord]) -> bool {
     let same = |one: &str, other: &str| one.is_empty() || one == other;
     later.iter().any(|record| {
         record.state == APPROVAL_APPLIED

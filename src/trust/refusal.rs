@@ -144,7 +144,7 @@ impl Refusal {
 impl Hint for Refusal {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unsigned => "commit it again with `git commit -S`".to_owned(),
+            Self::Unsigned => "commit it again with `git commit -S`; a squash drops signatures, and so does a rebase without --gpg-sign".to_owned(),
             Self::UnsupportedFormat { .. } => "sign with an SSH key: `git config gpg.format ssh`".to_owned(),
             Self::UnknownKey { .. } | Self::NoPolicy => {
                 "add the person and the key to `policy/allowed_signers`, in a commit before the approval".to_owned()

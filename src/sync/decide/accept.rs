@@ -19,6 +19,9 @@ pub const ACCEPT: &str = "gitops.tidegate.dev/accept";
 /// Annotation on a Rollout on the hub: digest of its object in Git.
 pub const SPEC_DIGEST: &str = "gitops.tidegate.dev/spec-digest";
 
+/// In the message of `SourceVerified`: what follows is why the branch cannot be read any more. What was read stays verified.
+pub const UNREAD_SINCE: &str = "; since then it cannot be read: ";
+
 impl Desk<'_> {
     /// Takes note of new commits, before anything is done about them.
     pub(super) fn accept(&mut self, tip: &Tip) -> Flow<()> {
@@ -64,7 +67,7 @@ impl Desk<'_> {
             Some(trouble) => self.steps.done(
                 SOURCE_VERIFIED,
                 reason::ACCEPTED,
-                format!("{message}; since then it cannot be read: {trouble}"),
+                format!("{message}{UNREAD_SINCE}{trouble}"),
             ),
         }
         Ok(())
@@ -88,8 +91,10 @@ impl Desk<'_> {
         }
         if tip.path.is_none() {
             let message = format!(
-                "the Rollout is not in the repository at {}: nothing of it is changed or deleted; delete it here when it is no longer needed",
-                tip.commit.short()
+                "the Rollout is not in the repository at {}: nothing of it is changed or deleted; when it is no longer needed: kubectl delete rollout {} -n {}",
+                tip.commit.short(),
+                self.seen.name.name,
+                self.seen.namespace,
             );
             self.steps.failed(RENDERED, reason::NOT_IN_REPOSITORY, message.clone());
             return halt(Finding::stalled(reason::NOT_IN_REPOSITORY, message));
