@@ -14,13 +14,12 @@ use crate::{
 ///
 /// `git push` rolls out, `git revert` rolls back, a merged pull request approves.
 ///
-/// Try it: `tidegate demo` plays a whole rollout on an embedded fleet in about a minute.
+/// Try it: `tidegate demo` plays a whole rollout on an embedded fleet in a quarter of a minute.
 #[derive(Debug, Parser)]
 #[command(
     name = "tidegate",
     version,
     max_term_width = 100,
-    disable_help_subcommand = true,
     after_long_help = "\
 Exit codes:
   0  done; local and run end so on SIGINT and SIGTERM, too
@@ -68,16 +67,23 @@ pub enum Command {
     /// member, after it has asked both whether they would take them. The Secret holds the credentials of the member's
     /// context, with every file read in: whoever may read Secrets in namespace tidegate-system has them. Joining again
     /// changes credentials or labels, and nothing else.
+    #[command(
+        after_help = "Examples:\n  tidegate join member1 --context hub --member-context member1 --labels environment=canary,order=2\n  tidegate join edge --member-kubeconfig edge.kubeconfig --dry-run"
+    )]
     Join(JoinArgs),
     /// Let a member go
     ///
     /// Deletes its MemberCluster, waits until the engine has let it go, and deletes its Secret. What was applied to the
     /// cluster stays there. Ends with 3 when --timeout came first.
+    #[command(after_help = "Examples:\n  tidegate leave member1 --context hub")]
     Leave(LeaveArgs),
     /// Print what a hub needs: definitions, rights, and a Deployment
     ///
     /// For `tidegate install | kubectl apply --server-side -f -`. The Deployment runs `tidegate run` with the rights that
     /// it needs and no more; which those are follows from what it is told to do.
+    #[command(
+        after_help = "Examples:\n  tidegate install | kubectl --context hub apply --server-side -f -\n  tidegate install --repository https://git.example.com/fleet.git --image registry.example.com/tidegate:0.1.0"
+    )]
     Install(InstallArgs),
     /// Show where the rollouts are, and what they wait for
     ///
@@ -142,26 +148,36 @@ pub struct HubArgs {
     pub namespace: Option<String>,
 }
 
-/// What to follow in a repository.
+/// What to follow in a repository: nothing without one. With a configuration file, these stand there.
 #[derive(Clone, Debug, Args)]
 pub struct FollowArgs {
     /// Branch to follow
-    #[arg(long = "ref", value_name = "BRANCH", default_value = DEFAULT_REFERENCE)]
+    #[arg(
+        long = "ref",
+        value_name = "BRANCH",
+        default_value = DEFAULT_REFERENCE,
+        requires = "repository"
+    )]
     pub reference: String,
     /// Folder in the repository; the rest is not read
-    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    #[arg(long, value_name = "FOLDER", default_value = ".", requires = "repository")]
     pub path: String,
     /// How often to ask when nothing tells of a push
-    #[arg(long, value_name = "DURATION", default_value_t = DEFAULT_POLL_INTERVAL)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value_t = DEFAULT_POLL_INTERVAL,
+        requires = "repository"
+    )]
     pub interval: GoDuration,
     /// File with an access token for an https:// repository; read again on every use
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "repository")]
     pub token_file: Option<PathBuf>,
     /// File with certificates of private authorities, PEM
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "repository")]
     pub ca_file: Option<PathBuf>,
     /// Who may approve before the repository says so itself; OpenSSH's allowed_signers format
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "repository")]
     pub allowed_signers: Option<PathBuf>,
 }
 
@@ -210,7 +226,7 @@ pub struct RunArgs {
     /// The hub.
     #[command(flatten)]
     pub hub: HubArgs,
-    /// Who executes the runs
+    /// Who executes the runs; `auto` where neither this nor the configuration file says
     #[arg(long, value_name = "WHO")]
     pub engine: Option<EngineArg>,
     /// When the built-in engine cuts snapshots of placements whose strategy is External

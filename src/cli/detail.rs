@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     find::full_name,
     pipeline,
-    status::{brief, place, refused, words},
+    status::{brief, place, refused, unread, words},
 };
 use crate::{
     api::{
@@ -20,8 +20,13 @@ use crate::{
 /// Conditions that the page shows in other words.
 const SHOWN_ELSEWHERE: [&str; 5] = [READY, RECONCILING, STALLED, HEALTHY, APPROVALS_ACCEPTED];
 
-/// Returns the page.
-pub(super) fn page(rollout: &Rollout, run: Option<&api::Run>, now: Timestamp) -> String {
+/// Returns the page; no line of its picture of the run is wider than `width`.
+pub(super) fn page(
+    rollout: &Rollout,
+    run: Option<&api::Run>,
+    now: Timestamp,
+    width: Option<usize>,
+) -> String {
     let name = full_name(rollout);
     let Some(status) = &rollout.status else {
         return format!("{name}: the daemon has not looked at it yet\n");
@@ -42,6 +47,7 @@ pub(super) fn page(rollout: &Rollout, run: Option<&api::Run>, now: Timestamp) ->
     if let Some(source) = &status.source {
         page.line("Source", &format!("{}, {}", place(rollout), source.path));
     }
+    page.optional("Unread", unread(rollout));
     page.optional("Commit", status.commit.as_deref());
     page.optional("Index", status.index.as_deref());
     page.optional("Run", status.run.as_deref());
@@ -64,7 +70,7 @@ pub(super) fn page(rollout: &Rollout, run: Option<&api::Run>, now: Timestamp) ->
     let mut text = page.render();
     if let Some(run) = run {
         let progress = rollout::progress(&Run::from(run), now);
-        let block = pipeline::block(&progress, now, None);
+        let block = pipeline::block(&progress, now, width.map(|width| width.saturating_sub(2)));
         if !block.is_empty() {
             text.push('\n');
             block.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
@@ -76,7 +82,7 @@ pub(super) fn page(rollout: &Rollout, run: Option<&api::Run>, now: Timestamp) ->
     text
 }
 
-/// Labelled lines, the labels in one column.
+/// Labelled lines, the labels in one column. Two spaces behind them: a plan's digest fills a line of 80.
 #[derive(Default)]
 struct Page {
     lines: Vec<(String, String)>,
@@ -95,7 +101,7 @@ impl Page {
 
     fn render(&self) -> String {
         let width = self.lines.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
-        self.lines.iter().map(|(label, value)| format!("{label:<width$}   {value}\n")).collect()
+        self.lines.iter().map(|(label, value)| format!("{label:<width$}  {value}\n")).collect()
     }
 }
 
@@ -127,7 +133,7 @@ mod tests {
                 ]},
             }))
             .unwrap();
-            let page = page(&rollout, None, "2026-01-01T03:00:00Z".parse().unwrap());
+            let page = page(&rollout, None, "2026-01-01T03:00:00Z".parse().unwrap(), None);
             assert!(page.contains(want), "{page}");
         }
     }

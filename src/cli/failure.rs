@@ -49,10 +49,10 @@ pub(crate) fn hinted(message: impl Into<String>, hint: impl Into<String>) -> Err
 
 /// Returns the error as text: the error, its causes indented, and the innermost hint after a blank line.
 pub(crate) fn render(error: &Error) -> String {
-    let mut text = format!("error: {}\n", first_lines_indented(&error.to_string()));
-    let mut said = error.to_string();
+    let mut said = words(error.as_ref());
+    let mut text = format!("error: {}\n", first_lines_indented(&said));
     for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
+        let cause = words(cause);
         // Some libraries print their source inside their own message; say it once.
         if !said.contains(&cause) {
             text.push_str(&format!("  cause: {}\n", first_lines_indented(&cause)));
@@ -70,6 +70,18 @@ pub(crate) fn render(error: &Error) -> String {
     text
 }
 
+/// Returns an error's own words: an API server's are those of its answer, not the whole answer.
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let answer = match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => Some(status.as_ref()),
+        _ => error.downcast_ref::<kube::core::Status>(),
+    };
+    match answer.filter(|status| !status.message.is_empty()) {
+        Some(status) => status.message.clone(),
+        None => error.to_string(),
+    }
+}
+
 fn first_lines_indented(message: &str) -> String {
     message.trim_end().replace('\n', "\n    ")
 }
@@ -84,6 +96,17 @@ mod tests {
     use anyhow::{Context, anyhow};
 
     use super::*;
+
+    #[test]
+    fn an_api_servers_answer_is_told_in_its_own_words() {
+        let status = kube::core::Status::failure("no space left", "InternalError").with_code(500);
+        let error: anyhow::Result<()> =
+            Err(kube::Error::Api(status.boxed())).context("cannot install a definition");
+        assert_eq!(
+            render(&error.unwrap_err()),
+            "error: cannot install a definition\n  cause: no space left\n"
+        );
+    }
 
     #[test]
     fn causes_follow_once_and_the_hint_comes_last() {

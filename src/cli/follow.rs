@@ -6,10 +6,14 @@ use anyhow::Context;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{args::FollowArgs, failure::OrHint};
+use super::{
+    args::FollowArgs,
+    failure::{OrHint, because},
+};
 use crate::{
     config::Repository,
     daemon::{self, DaemonError, FirstPolicy, Options, Source},
+    model::Hint as _,
 };
 
 /// Returns the settings for the repository at `url`. A path is made absolute: the hub will name it to people who stand
@@ -45,16 +49,26 @@ pub(crate) struct Following {
 impl Following {
     /// Waits until it has ended, and says how.
     pub(crate) async fn finish(self) -> anyhow::Result<()> {
-        self.task.await.context("the daemon broke")?.context("the daemon ended early")
+        self.task.await.context("the daemon broke")?.map_err(told)
     }
 }
+
+/// Says why a daemon ended, and what would help.
+fn told(error: DaemonError) -> anyhow::Error {
+    match error.hint() {
+        Some(hint) => because(ENDED, error, hint),
+        None => anyhow::Error::new(error).context(ENDED),
+    }
+}
+
+const ENDED: &str = "the daemon ended early";
 
 /// Waits until the daemon has ended by itself, and says how; forever when there is none. One that has ended is gone.
 pub(crate) async fn ended(following: &mut Option<Following>) -> anyhow::Result<()> {
     let Some(running) = following else { return std::future::pending().await };
     let ended = (&mut running.task).await;
     *following = None;
-    ended.context("the daemon broke")?.context("the daemon ended early")
+    ended.context("the daemon broke")?.map_err(told)
 }
 
 /// Starts a daemon that follows `repositories` until told to stop. Copies of servers' repositories are kept in `mirrors`.

@@ -176,7 +176,7 @@ impl Hub {
 }
 
 /// Returns what the transport's error comes down to; the layers above it only say that they failed.
-fn innermost(error: &kube::Error) -> Error {
+pub(super) fn innermost(error: &kube::Error) -> Error {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

@@ -39,7 +39,7 @@ pub(super) async fn run(args: &LeaveArgs) -> anyhow::Result<Exit> {
             Ok(ended) => drop(ended.or_hint("cannot watch the hub's members", allowed)?),
             Err(_) => {
                 anstream::eprintln!(
-                    "error: `{name}` has not left within {}\n\nhint: the built-in engine lets members go; see that it runs (`tidegate run --engine builtin`), then `tidegate leave {name}` again",
+                    "error: `{name}` has not left within {}\n\nhint: the built-in engine lets members go; see that it runs (`tidegate run --engine builtin`), and that namespace fleet-member-{name} can go (kubectl describe namespace fleet-member-{name}); then `tidegate leave {name}` again",
                     args.timeout
                 );
                 return Ok(Exit::TimedOut);

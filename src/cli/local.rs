@@ -11,7 +11,7 @@ use super::{
     failure::{OrHint, hinted},
     follow,
     follow::Following,
-    output::Table,
+    output::{self, Table},
     shutdown::Requests,
 };
 use crate::{
@@ -170,8 +170,8 @@ async fn announce(
         ]);
     }
     let following = repository.map_or_else(String::new, |Repository { url, reference, .. }| format!("\nFollowing branch {reference} of {url}. Who may approve is what policy/allowed_signers says when a Rollout\nis first seen; who stands in it decides about later changes of it.\n"));
-    anstream::println!(
-        "The hub{} ready. Reach them with\n\n  export KUBECONFIG={}\n  kubectl get memberclusters\n\n{}{following}\nPress Ctrl-C to stop; the same --data-dir brings everything back.",
+    let told = format!(
+        "The hub{} ready. Reach them with\n\n  export KUBECONFIG={}\n  kubectl get memberclusters\n\n{}{following}\nPress Ctrl-C to stop; the same --data-dir brings everything back.\n",
         match fleet.members().len() {
             0 => " is".to_owned(),
             1 => " and 1 member are".to_owned(),
@@ -180,6 +180,7 @@ async fn announce(
         shell_word(&file.to_string_lossy()),
         table.render(),
     );
+    output::write(told.as_bytes())?;
     Ok(endpoint)
 }
 

@@ -14,6 +14,11 @@ pub(crate) fn write(data: &[u8]) -> anyhow::Result<Exit> {
     }
 }
 
+/// Says a line to stderr. That nobody can hear it is no failure.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
 /// Rows under headings, columns aligned, as kubectl prints them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {

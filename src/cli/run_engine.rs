@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::{OrHint, hinted};
+use super::failure::{OrHint, because, hinted};
 use crate::{
     config::Engine,
     engine::{
@@ -55,10 +55,13 @@ fn refused(unfit: &Unfit) -> anyhow::Error {
 
 /// Decides from what was asked for, and from what can be seen of Fleet's controllers.
 fn decide(asked: Engine, found: Result<Presence, HubError>) -> anyhow::Result<Executor> {
-    let found = found.or_hint(
-        "cannot tell whether Fleet's controllers execute the runs on this hub",
-        || "if they do, use --engine fleet; the built-in engine needs the rights that `tidegate install` gives".to_owned(),
-    );
+    let found = found.map_err(|error| {
+        let hint = match error.hint().filter(|_| error.is_about_the_way()) {
+            Some(hint) => hint,
+            None => "if they do, use --engine fleet; the built-in engine needs the rights that `tidegate install` gives".to_owned(),
+        };
+        because("cannot tell whether Fleet's controllers execute the runs on this hub", error, hint)
+    });
     match (asked, found) {
         (Engine::Fleet | Engine::None, _) => Ok(Executor::Others),
         (Engine::Auto | Engine::Builtin, Err(error)) => Err(error),

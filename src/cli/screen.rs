@@ -1,6 +1,6 @@
 //! Progress on a screen: a block that is drawn again on a terminal, one line a change elsewhere.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use jiff::Timestamp;
 use terminal_size::{Height, Width, terminal_size};
@@ -22,7 +22,15 @@ impl Screen {
     }
 
     /// Shows where the run is now. On a terminal, `headline` stands above it.
-    pub(crate) fn show(&mut self, headline: Option<&str>, progress: &Progress, now: Timestamp) {
+    ///
+    /// # Errors
+    /// When stdout cannot be written to.
+    pub(crate) fn show(
+        &mut self,
+        headline: Option<&str>,
+        progress: &Progress,
+        now: Timestamp,
+    ) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         if self.live {
             let (width, height) = size();
@@ -34,19 +42,20 @@ impl Screen {
                 .extend(window(stages, progress, room).into_iter().map(|line| format!("  {line}")));
             if self.drawn > 0 {
                 // Up over the block, and clear to the end of the screen.
-                let _ = write!(out, "\x1b[{}A\x1b[J", self.drawn);
+                write!(out, "\x1b[{}A\x1b[J", self.drawn)?;
             }
             self.drawn = lines.len();
             for line in lines {
-                let _ = writeln!(out, "{line}");
+                writeln!(out, "{line}")?;
             }
         } else {
             for line in changes(self.last.as_ref(), progress) {
-                let _ = writeln!(out, "  {line}");
+                writeln!(out, "  {line}")?;
             }
         }
-        let _ = out.flush();
+        out.flush()?;
         self.last = Some(progress.clone());
+        Ok(())
     }
 
     /// Leaves the block as it is; what is shown next starts below it.
@@ -58,6 +67,11 @@ impl Screen {
     pub(crate) fn is_live(&self) -> bool {
         self.live
     }
+}
+
+/// Returns how wide stdout is, when it is a terminal.
+pub(super) fn width() -> Option<usize> {
+    std::io::stdout().is_terminal().then(|| size().0)
 }
 
 /// Columns and lines of the terminal, read anew for every drawing: people drag windows.

@@ -11,15 +11,20 @@ use super::{
     find::full_name,
     hub,
     output::{self, Table},
+    screen,
 };
 use crate::{
     api::{
         Rollout,
         condition::find,
-        rollout::{APPROVAL_APPLIED, APPROVAL_REFUSED, ApprovalRecord, READY, RolloutStatus},
+        rollout::{
+            APPROVAL_APPLIED, APPROVAL_REFUSED, ApprovalRecord, READY, RolloutStatus,
+            SOURCE_VERIFIED,
+        },
     },
     clock::{Clock, SystemClock},
     model::human_age,
+    sync::{UNREAD_SINCE, is_made_up_for},
 };
 
 pub(super) async fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
@@ -44,10 +49,13 @@ pub(super) async fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
     let now = SystemClock.now();
     if let (true, None, [rollout]) = (single, args.output, &rollouts[..]) {
         let run = hub.run_of(rollout).await?;
-        return output::write(detail::page(rollout, run.as_ref(), now).as_bytes());
+        return output::write(detail::page(rollout, run.as_ref(), now, screen::width()).as_bytes());
     }
     let exit = output::write(render(&rollouts, single, args.output, now)?.as_bytes())?;
     if matches!(args.output, None | Some(Format::Wide)) {
+        for (rollout, why) in rollouts.iter().filter_map(|r| Some((r, unread(r)?))) {
+            anstream::eprintln!("{}: {why}", full_name(rollout));
+        }
         for (rollout, record) in
             rollouts.iter().flat_map(|r| refused(r).map(move |record| (r, record)))
         {
@@ -64,11 +72,10 @@ pub(super) fn refused(rollout: &Rollout) -> impl Iterator<Item = &ApprovalRecord
     let over = status
         .and_then(|status| find(&status.conditions, READY))
         .is_some_and(|ready| ready.status == "True");
-    // A policy that does not count has no target: it may keep any approval from counting.
+    // A policy that does not count has no target: it may keep any approval from counting, also those to come.
     let current = move |record: &&ApprovalRecord| {
-        !over
-            && (record.target.is_empty()
-                || status.and_then(|status| status.commit.as_ref()) == Some(&record.target))
+        record.target.is_empty()
+            || !over && status.and_then(|status| status.commit.as_ref()) == Some(&record.target)
     };
     let opened = move |record: &ApprovalRecord| {
         records.iter().any(|other| {
@@ -77,11 +84,22 @@ pub(super) fn refused(rollout: &Rollout) -> impl Iterator<Item = &ApprovalRecord
                     == (&record.target, &record.stage, &record.task)
         })
     };
+    let later = move |at: usize| &records[at + 1..];
     records
         .iter()
-        .filter(|record| record.state == APPROVAL_REFUSED)
+        .enumerate()
+        .filter(|(_, record)| record.state == APPROVAL_REFUSED)
+        .filter(move |(at, record)| !is_made_up_for(record, later(*at)))
+        .map(|(_, record)| record)
         .filter(current)
         .filter(move |record| !opened(record))
+}
+
+/// Returns that the branch cannot be read any more, if so: what stands beside it is as of then.
+pub(super) fn unread(rollout: &Rollout) -> Option<&str> {
+    let status = rollout.status.as_ref()?;
+    let source = find(&status.conditions, SOURCE_VERIFIED)?;
+    source.message.contains(UNREAD_SINCE).then_some(source.message.as_str())
 }
 
 /// Says why an approval does not count.

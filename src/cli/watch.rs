@@ -1,6 +1,9 @@
 //! `tidegate watch`.
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
 
 use anyhow::Context;
 use futures::StreamExt;
@@ -8,6 +11,7 @@ use kube::{
     Api,
     runtime::{
         WatchStreamExt,
+        utils::Backoff,
         watcher::{self, Event, watcher},
     },
 };
@@ -19,8 +23,9 @@ use super::{
     failure::hinted,
     find::full_name,
     hub::{self, Hub},
+    output::say,
     screen::Screen,
-    status::{refused, words},
+    status::{place, refused, words},
 };
 use crate::{
     api::{
@@ -29,6 +34,7 @@ use crate::{
         rollout::{READY, RolloutStatus, STALLED},
     },
     clock::{Clock, SystemClock},
+    model::commit::short,
     rollout::{self, Cause, Progress, Run},
 };
 
@@ -38,26 +44,24 @@ pub(super) async fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
         Instant::now()
             + Duration::from_nanos(u64::try_from(timeout.nanoseconds()).unwrap_or_default())
     });
-    let Some(first) = appears(&hub, args, deadline).await? else {
-        anstream::eprintln!("still no Rollout on this hub");
-        return Ok(Exit::TimedOut);
-    };
+    let Some(first) = appears(&hub, args, deadline).await? else { return Ok(Exit::TimedOut) };
     let api = hub.beside(&first);
     let name = first.metadata.name.clone().unwrap_or_default();
     let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut rollouts = watcher(api, only).default_backoff().boxed();
+    let mut rollouts = watcher(api, only).backoff(Often).boxed();
     let [cluster, namespaced] = hub.run_apis(&first);
     let watched = |api: Api<api::Run>| {
-        watcher(api, watcher::Config::default()).default_backoff().applied_objects().boxed()
+        watcher(api, watcher::Config::default()).backoff(Often).applied_objects().boxed()
     };
     // A Rollout uses the runs of one scope; which one, its run tells by being found there.
     let mut runs = futures::stream::select(watched(cluster), watched(namespaced));
-    let run = hub.run_of(&first).await.unwrap_or_default();
-    let mut view = View::new(first, run, args);
-    if let Some(exit) = view.show() {
+    let mut view = View::new(first, args);
+    view.catch_up(&hub).await;
+    if let Some(exit) = view.show()? {
         return Ok(exit);
     }
     let mut tick = tokio::time::interval(Duration::from_millis(500));
+    let mut late = std::pin::pin!(tokio::time::sleep(LATE));
     loop {
         tokio::select! {
             event = rollouts.next() => match event.context("the watch ended")? {
@@ -85,15 +89,38 @@ pub(super) async fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
                 view.run = Some(run);
             }
             _ = tick.tick(), if view.screen.is_live() => {}
+            () = &mut late, if !late.is_elapsed() => {
+                view.say_late();
+                continue;
+            }
             () = timeout(deadline) => {
-                anstream::eprintln!("still not done: {}", view.message());
+                say(&format!("still not done: {}", view.message()));
                 return Ok(Exit::TimedOut);
             }
         }
-        if let Some(exit) = view.show() {
+        view.catch_up(&hub).await;
+        if let Some(exit) = view.show()? {
             return Ok(exit);
         }
     }
+}
+
+/// A daemon that has not taken a commit up after so long may never do so.
+const LATE: Duration = Duration::from_secs(3);
+
+/// A person waits, and a hub that starts again does so in seconds: it is asked every second.
+struct Often;
+
+impl Iterator for Often {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
+    }
+}
+
+impl Backoff for Often {
+    fn reset(&mut self) {}
 }
 
 /// Returns the Rollout. A hub that has none at all is one whose daemon has just started: there it is waited for, and so
@@ -104,14 +131,24 @@ async fn appears(
     deadline: Option<Instant>,
 ) -> anyhow::Result<Option<Rollout>> {
     let mut said = false;
+    let name = &args.rollout;
+    let look = async || match hub.rollout(name).await {
+        Ok(rollout) => Ok(Ok(rollout)),
+        Err(error) => match hub.rollouts(true).await {
+            Ok(all) if all.is_empty() || args.commit.is_some() => Ok(Err(all)),
+            _ => Err(error),
+        },
+    };
     loop {
-        let name = &args.rollout;
-        let known = match hub.rollout(name).await {
-            Ok(rollout) => return Ok(Some(rollout)),
-            Err(error) => match hub.rollouts(true).await {
-                Ok(all) if all.is_empty() || args.commit.is_some() => all,
-                _ => return Err(error),
+        let known = tokio::select! {
+            seen = look() => match seen? {
+                Ok(rollout) => return Ok(Some(rollout)),
+                Err(known) => known,
             },
+            () = timeout(deadline) => {
+                say("still no answer from the hub");
+                return Ok(None);
+            }
         };
         if !std::mem::replace(&mut said, true) {
             let known: Vec<String> = known.iter().map(full_name).collect();
@@ -119,11 +156,14 @@ async fn appears(
                 [] => "there is no Rollout on this hub yet".to_owned(),
                 known => format!("there is no Rollout `{name}` yet, only {}", known.join(", ")),
             };
-            anstream::eprintln!("{others}; waiting for `{name}`");
+            say(&format!("{others}; waiting for `{name}`"));
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(250)) => {}
-            () = timeout(deadline) => return Ok(None),
+            () = timeout(deadline) => {
+                say(&format!("still no Rollout `{name}` on this hub"));
+                return Ok(None);
+            }
         }
     }
 }
@@ -152,19 +192,35 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(rollout: Rollout, run: Option<api::Run>, args: &'a WatchArgs) -> Self {
+    fn new(rollout: Rollout, args: &'a WatchArgs) -> Self {
         let taken_up = args.commit.is_none();
         let screen = Screen::new();
         Self {
             args,
             rollout,
-            run,
+            run: None,
             screen,
             said: String::new(),
             refusals: Vec::new(),
             taken_up,
             hears: true,
             followed: None,
+        }
+    }
+
+    /// Reads the run anew where the Rollout is ahead of what was heard of it: each has a watch of its own.
+    async fn catch_up(&mut self, hub: &Hub) {
+        let status = self.rollout.status.as_ref();
+        let ready = status.and_then(|status| truth(&status.conditions, READY));
+        let shown = self.run.as_ref().filter(|run| hub::is_run_of(run, &self.rollout));
+        let is_over =
+            |run: &api::Run| rollout::progress(&Run::from(run), SystemClock.now()).is_over();
+        let behind = match shown {
+            None => status.is_some_and(|status| status.run.is_some()),
+            Some(run) => ready == Some(Truth::True) && !is_over(run),
+        };
+        if behind && let Ok(Some(run)) = hub.run_of(&self.rollout).await {
+            self.run = Some(run);
         }
     }
 
@@ -177,6 +233,21 @@ impl<'a> View<'a> {
             }
             _ => message,
         }
+    }
+
+    /// Says why the commit that was asked for may not come: a Rollout that a commit does not concern is not told of it.
+    fn say_late(&mut self) {
+        let Some(commit) = self.args.commit.as_ref().filter(|_| !self.taken_up) else { return };
+        let source = self.rollout.status.as_ref().and_then(|status| status.source.as_ref());
+        let read = source.map(|source| format!(" of {}", short(&source.commit)));
+        self.screen.leave();
+        say(&format!(
+            "still waiting for commit {}: what is known is as{}; is it pushed to {}? A commit that changes nothing of {} is never taken up.",
+            short(commit),
+            read.unwrap_or_else(|| " of no commit".to_owned()),
+            place(&self.rollout),
+            full_name(&self.rollout),
+        ));
     }
 
     /// A hub that does not answer may be starting again: says so once, and goes on. One that refuses us will not change
@@ -194,7 +265,8 @@ impl<'a> View<'a> {
         }
         if std::mem::take(&mut self.hears) {
             self.screen.leave();
-            anstream::eprintln!("the hub does not answer; still trying ({why})");
+            let why = hub::innermost(&why);
+            say(&format!("the hub does not answer; still trying ({why})"));
         }
         Ok(())
     }
@@ -209,8 +281,17 @@ impl<'a> View<'a> {
     }
 
     /// Shows what is new, and returns how it ended, if it has.
-    fn show(&mut self) -> Option<Exit> {
-        let status = self.rollout.status.clone()?;
+    fn show(&mut self) -> anyhow::Result<Option<Exit>> {
+        match self.draw() {
+            Ok(exit) => Ok(exit),
+            // Whoever read it has gone away: there is nobody to watch for.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Some(Exit::Done)),
+            Err(error) => Err(anyhow::Error::new(error).context("cannot write to stdout")),
+        }
+    }
+
+    fn draw(&mut self) -> io::Result<Option<Exit>> {
+        let Some(status) = self.rollout.status.clone() else { return Ok(None) };
         self.take_up(&status);
         let now = SystemClock.now();
         let run = self.run.as_ref().filter(|run| hub::is_run_of(run, &self.rollout));
@@ -234,22 +315,23 @@ impl<'a> View<'a> {
         if self.screen.is_live() && is_shown {
             self.say_refusals();
         } else {
-            self.say(headline);
+            self.say(headline)?;
         }
         if let Some(progress) = progress.as_ref().filter(|_| is_shown) {
-            self.screen.show(Some(headline), progress, now);
+            self.screen.show(Some(headline), progress, now)?;
         }
-        self.ending(&status, progress.as_ref())
+        Ok(self.ending(&status, progress.as_ref()))
     }
 
     /// Says a line for each turn of the rollout.
-    fn say(&mut self, headline: &str) {
+    fn say(&mut self, headline: &str) -> io::Result<()> {
         if self.said != headline {
             self.screen.leave();
-            anstream::println!("{headline}");
+            writeln!(anstream::stdout().lock(), "{headline}")?;
             self.said = headline.to_owned();
         }
         self.say_refusals();
+        Ok(())
     }
 
     fn say_refusals(&mut self) {
@@ -259,7 +341,7 @@ impl<'a> View<'a> {
             .collect();
         for line in news {
             self.screen.leave();
-            anstream::eprintln!("{line}");
+            say(&line);
             self.refusals.push(line);
         }
     }
@@ -274,7 +356,10 @@ impl<'a> View<'a> {
         }
         if truth(&status.conditions, STALLED) == Some(Truth::True) {
             if let Some(condition) = find(&status.conditions, STALLED) {
-                anstream::eprintln!("{}", condition.message);
+                // A person has just read it above.
+                if !(self.screen.is_live() && io::stderr().is_terminal()) {
+                    say(&condition.message);
+                }
             }
             return Some(Exit::Failed);
         }
@@ -292,7 +377,7 @@ impl<'a> View<'a> {
         if let Some(progress) = progress
             && progress.waiting_on.iter().any(|cause| matches!(cause, Cause::Approval { .. }))
         {
-            anstream::eprintln!("approve it with: tidegate approve {}", full_name(&self.rollout));
+            say(&format!("approve it with: tidegate approve {}", full_name(&self.rollout)));
         }
         Some(Exit::Done)
     }

@@ -10,7 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use signer::sign;
 
-use self::{repository::Repository, signer::Signer, story::Stage};
+use self::{
+    repository::Repository,
+    signer::Signer,
+    story::{Stage, show},
+};
 use super::{args::DemoArgs, exit::Exit, failure::OrHint, follow, output::Table};
 use crate::{
     api::kind,
@@ -32,9 +36,7 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
 
     let told = async {
         let members = super::local::members_table(fleet.members());
-        anstream::println!(
-            "A hub and three member clusters, embedded in this process:\n\n{members}"
-        );
+        show(&format!("A hub and three member clusters, embedded in this process:\n\n{members}"));
         let clock = clock::system();
         let stage = Stage {
             repository: &repository,
@@ -109,16 +111,11 @@ async fn play(
     for (member, value) in &before {
         table.row([member.clone(), value.clone(), after.get(member).cloned().unwrap_or_default()]);
     }
-    anstream::print!("\n{}", table.render());
-    anstream::println!(
-        "\n{} rolled out index {}, {} index {}, and {} index {} again: no new snapshot.",
-        one.run,
-        one.index,
-        two.run,
-        two.index,
-        three.run,
-        three.index
-    );
+    show(&format!("\n{}", table.render()));
+    show(&format!(
+        "\n{} rolled out index {}, {} index {}, and {} index {} again: no new snapshot.\n\nNext, by hand: docs/tutorial/first-rollout.md\n",
+        one.run, one.index, two.run, two.index, three.run, three.index
+    ));
     drop(daemon);
     Ok(())
 }

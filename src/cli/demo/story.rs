@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::repository::Repository;
 use crate::{
     api::{self, kind, meta},
-    cli::screen::Screen,
+    cli::{output, screen::Screen},
     clock::Clock,
     rollout::{self, Cause, Phase, Run},
 };
@@ -34,6 +34,11 @@ pub(super) struct Stage<'a> {
     pub(super) clock: &'a dyn Clock,
 }
 
+/// Shows text. Whether anybody sees it or not, the demo goes on, and ends with what is true.
+pub(super) fn show(text: &str) {
+    let _ = output::write(text.as_bytes());
+}
+
 /// What a run of the demo came to.
 pub(super) struct Outcome {
     /// The snapshot index that was rolled out.
@@ -45,13 +50,13 @@ pub(super) struct Outcome {
 impl Stage<'_> {
     /// Says what happens next.
     pub(super) fn tell(&self, sentence: &str) {
-        anstream::println!("\n{sentence}");
+        show(&format!("\n{sentence}\n"));
     }
 
     /// Shows a command that a person would type, without running anything.
     pub(super) fn type_command(&self, command: &str) {
         let style = anstyle::Style::new().bold();
-        anstream::println!("  {style}$ {command}{style:#}");
+        show(&format!("  {style}$ {command}{style:#}\n"));
     }
 
     /// Commits everything that changed, signed or not, and returns the commit.
@@ -103,7 +108,8 @@ impl Stage<'_> {
             let now = self.clock.now();
             let progress = rollout::progress(&Run::from(run), now);
             if !progress.stages.is_empty() {
-                screen.show(None, &progress, now);
+                // Whether anybody sees it or not, the demo goes on, and ends with what is true.
+                let _ = screen.show(None, &progress, now);
             }
             match progress.phase {
                 Phase::Succeeded => return outcome(run),
@@ -126,7 +132,7 @@ impl Stage<'_> {
         let index = run.spec.resource_snapshot_index.as_deref().filter(|index| !index.is_empty());
         let index = index.map_or_else(String::new, |index| format!(" of snapshot index {index}"));
         self.type_command("tidegate watch web");
-        anstream::println!("  {}: a staged update run{index}", run.name_any());
+        show(&format!("  {}: a staged update run{index}\n", run.name_any()));
     }
 
     /// Approves with a signed commit, as a merged pull request would.

@@ -41,3 +41,74 @@ fn watching_goes_on_when_the_hub_does() {
     watch.wait_for("is on all 3 clusters");
     assert!(watch.wait().success(), "{}", watch.everything());
 }
+
+/// Somebody who may wait for so long, and no longer: also when nobody answers.
+#[test]
+fn a_hub_that_does_not_answer_takes_no_more_time_than_given() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let server = format!("https://{}", silent.local_addr().unwrap());
+    let kubeconfig = home.path().join("config");
+    let text = format!(
+        r#"{{"apiVersion": "v1", "kind": "Config", "current-context": "hub",
+        "clusters": [{{"name": "hub", "cluster": {{"server": "{server}"}}}}],
+        "contexts": [{{"name": "hub", "context": {{"cluster": "hub", "user": "me"}}}}],
+        "users": [{{"name": "me", "user": {{"token": "x"}}}}]}}"#
+    );
+    std::fs::write(&kubeconfig, text).unwrap();
+    let mut command = tidegate(home.path());
+    command.args(["watch", "web", "--timeout", "200ms", "--kubeconfig"]).arg(&kubeconfig);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("still no answer from the hub"), "{said}");
+}
+
+/// Nobody reads, or nothing can be written: `watch` ends, and does not fall over.
+#[cfg(target_os = "linux")]
+#[test]
+fn watching_ends_when_nobody_can_read_it() {
+    let repository = TestRepository::new();
+    repository.copy("examples-repo/cluster-scoped");
+    repository.commit("the fleet");
+    let home = tempfile::tempdir().unwrap();
+    let _fleet = local(home.path(), &repository);
+    let watch = || {
+        let mut command = tidegate(home.path());
+        command.args(["watch", "web", "--kubeconfig"]).arg(home.path().join("data/kubeconfig"));
+        command.stderr(std::process::Stdio::piped());
+        command
+    };
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = watch().stdout(full).spawn().unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: cannot write to stdout"), "{said}");
+
+    let mut reader = watch().stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(reader.stdout.take());
+    assert!(reader.wait().unwrap().success());
+}
+
+/// A commit that concerns nobody is never taken up: whoever waits for it is told, instead of nothing.
+#[test]
+fn a_commit_that_concerns_nobody_is_waited_for_with_a_word() {
+    let repository = TestRepository::new();
+    repository.copy("examples-repo/cluster-scoped");
+    repository.commit("the fleet");
+    let home = tempfile::tempdir().unwrap();
+    let _fleet = local(home.path(), &repository);
+    repository.write("README.md", "words\n");
+    let words = repository.commit("words");
+    let mut command = tidegate(home.path());
+    command.args(["watch", "web", "--commit", words.as_str(), "--kubeconfig"]);
+    let mut watch = Running::start({
+        command.arg(home.path().join("data/kubeconfig"));
+        command
+    });
+    let said = watch.wait_for("still waiting for commit");
+    assert!(
+        said.contains("A commit that changes nothing of default/web is never taken up"),
+        "{said}"
+    );
+}
