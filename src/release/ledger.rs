@@ -86,7 +86,8 @@ pub fn release_of(run: &Run) -> Option<(u64, Release)> {
 /// Returns the ledger, oldest first: what the status remembers, corrected and completed by the runs that are there.
 ///
 /// A run that is gone before it was over is `Deleted`. At most `limit` entries are kept: the newest ones, but the newest
-/// that succeeded always is, for that is what clusters go back to.
+/// that succeeded always is, for that is what clusters go back to. Runs that were forgotten for that stay forgotten, though
+/// they are still there.
 pub fn ledger(
     remembered: &[Release],
     runs: &[Arc<Run>],
@@ -99,9 +100,11 @@ pub fn ledger(
         .map(|(number, release)| (release.run.clone(), (number, release)))
         .collect();
     let mut entries: Vec<Release> = Vec::new();
+    let mut newest = None;
     for known in remembered {
         match present.remove(&known.run) {
-            Some((_, mut seen)) => {
+            Some((number, mut seen)) => {
+                newest = newest.max(Some(number));
                 if seen.outcome == OUTCOME_SUPERSEDED {
                     seen.ended = known.ended.clone();
                     seen.message = known.message.clone();
@@ -111,8 +114,14 @@ pub fn ledger(
             None => entries.push(gone(known, now)),
         }
     }
-    let mut new: Vec<(u64, Release)> = present.into_values().collect();
     let time = |release: &Release| release.started.as_ref().map(|time| time.0);
+    // Each run has a higher number than all that were there when it was made.
+    let last = remembered.last().and_then(time);
+    let is_new = |(number, release): &(u64, Release)| match newest {
+        Some(newest) => *number > newest,
+        None => time(release) >= last,
+    };
+    let mut new: Vec<(u64, Release)> = present.into_values().filter(is_new).collect();
     new.sort_by(|(a, x), (b, y)| (a, time(x), &x.run).cmp(&(b, time(y), &y.run)));
     entries.extend(new.into_iter().map(|(_, release)| release));
     let limit = limit.max(1);
@@ -232,7 +241,32 @@ mod tests {
             let names: Vec<&str> = built.iter().map(|release| release.run.as_str()).collect();
             assert_eq!(names.join(" "), kept, "{limit}");
             assert_eq!(ledger(&built, &[], limit, Timestamp::UNIX_EPOCH).len(), names.len());
+            // What was forgotten is there, and stays forgotten; what comes after it is the newest.
+            assert_eq!(ledger(&built, &runs, limit, Timestamp::UNIX_EPOCH), built, "{limit}");
+            let mut more = runs.clone();
+            more.push(run("e", 5, json!([]), json!({})));
+            let newer = ledger(&built, &more, limit, Timestamp::UNIX_EPOCH);
+            assert_eq!(newer.last().unwrap().run, "e", "{limit}");
+            assert_eq!(ledger(&newer, &more, limit, Timestamp::UNIX_EPOCH), newer, "{limit}");
         }
+    }
+
+    #[test]
+    fn what_is_older_than_all_that_is_remembered_is_not_new() {
+        let made_at = |name: &str, number: u64, time: &str| {
+            let mut made = (*run(name, number, json!([]), json!({}))).clone();
+            made.metadata.creation_timestamp = Some(Time(time.parse().unwrap()));
+            Arc::new(made)
+        };
+        let (old, newer) =
+            (made_at("a", 1, "2026-01-01T00:00:00Z"), made_at("b", 2, "2026-01-02T00:00:00Z"));
+        let remembered = ledger(&[], &[newer], 1, Timestamp::UNIX_EPOCH);
+        // The only run that was remembered is deleted.
+        let left = ledger(&remembered, std::slice::from_ref(&old), 1, Timestamp::UNIX_EPOCH);
+        assert_eq!(outcomes(&left), [("b", "Deleted")]);
+        let next = made_at("c", 2, "2026-01-03T00:00:00Z");
+        let left = ledger(&left, &[old, next], 1, Timestamp::UNIX_EPOCH);
+        assert_eq!(outcomes(&left), [("c", "Active")]);
     }
 
     #[test]
