@@ -1,6 +1,7 @@
 //! Documents to objects.
 
-use serde_json::Value;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value};
 
 use super::{Document, Place};
 use crate::model::ObjectKey;
@@ -70,7 +71,7 @@ fn collect(
     let Some(map) = object.as_object_mut() else {
         return Err(wrong("not a Kubernetes object: expected fields such as apiVersion and kind"));
     };
-    let text = |map: &serde_json::Map<String, Value>, field: &str| match map.get(field) {
+    let text = |map: &Map<String, Value>, field: &str| match map.get(field) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
         Some(Value::String(_)) | None | Some(Value::Null) => {
             Err(wrong(&format!("the object has no {field}")))
@@ -108,9 +109,30 @@ fn collect(
         Some(_) => return Err(wrong("metadata.namespace is not a name")),
     };
     let group = ObjectKey::group_of(&api_version).to_owned();
+    if api_version == "v1" && kind == "Secret" {
+        fold_texts(map);
+    }
     let key = ObjectKey { group, kind, namespace, name };
     into.push(Manifest { key, place: place.clone(), document: number, pointer, object });
     Ok(())
+}
+
+/// Folds a Secret's `stringData` into `data`, as every API server does when it stores one: only of what it stores can
+/// anybody say whose it is, and whether it is still so. What a server would refuse is left for it to refuse.
+fn fold_texts(secret: &mut Map<String, Value>) {
+    let Some(Value::Object(texts)) = secret.get("stringData") else { return };
+    let encoded = texts
+        .iter()
+        .map(|(name, text)| Some((name.clone(), STANDARD.encode(text.as_str()?).into())));
+    let Some(encoded) = encoded.collect::<Option<Vec<(String, Value)>>>() else { return };
+    let data = match secret.get("data") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(data)) => data.clone(),
+        Some(_) => return,
+    };
+    let data = data.into_iter().chain(encoded).collect();
+    secret.insert("data".to_owned(), Value::Object(data));
+    secret.remove("stringData");
 }
 
 /// Kubernetes' rule for names that become parts of a URL; each kind has stricter ones, which the hub knows.
@@ -175,5 +197,34 @@ mod tests {
             let error = read(value.clone()).unwrap_err();
             assert!(error.contains(want), "{value}: {error}");
         }
+    }
+
+    #[test]
+    fn texts_of_a_secret_are_its_data() {
+        let secret = |data: Value, texts: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": data, "stringData": texts});
+        for (data, texts, folded) in [
+            (json!(null), json!({"a": "one"}), Some(json!({"a": "b25l"}))),
+            (
+                json!({"a": "eA==", "b": "eQ=="}),
+                json!({"a": "one"}),
+                Some(json!({"a": "b25l", "b": "eQ=="})),
+            ),
+            (json!({"b": "eQ=="}), json!({}), Some(json!({"b": "eQ=="}))),
+            // The hub says what is wrong with these.
+            (json!(null), json!({"a": 1}), None),
+            (json!(null), json!("one"), None),
+            (json!("x"), json!({"a": "one"}), None),
+        ] {
+            let given = secret(data, texts);
+            let read = read(given.clone()).unwrap().remove(0).object;
+            match folded {
+                Some(folded) => {
+                    assert_eq!((&read["data"], read.get("stringData")), (&folded, None), "{given}");
+                }
+                None => assert_eq!(read, given),
+            }
+        }
+        let other = json!({"apiVersion": "example.com/v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "one"}});
+        assert_eq!(read(other.clone()).unwrap()[0].object, other);
     }
 }
