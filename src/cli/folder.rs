@@ -48,7 +48,7 @@ fn walk(
                 return Ok(());
             }
             let bytes = fs::read(entry.path()).with_context(|| format!("cannot read `{path}`"))?;
-            into.push(File { path, bytes: bytes.into() });
+            into.push(File::new(path, bytes));
         }
     }
     Ok(())

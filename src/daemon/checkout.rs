@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::source::Source;
 use crate::{
-    git::{self, GitError},
+    git::{self, Class, GitError},
     manifest::Limits,
     model::{CommitId, ObjectName},
     render::{
@@ -32,13 +32,10 @@ const WAY_MAX: usize = 64;
 /// … nor are more commits than this read again for it.
 const READ_AGAIN_MAX: usize = 8;
 
-/// One file larger than this fails the read of the whole commit; smaller ones are judged one by one.
-const FILE_BYTES: u64 = 32 << 20;
-
 fn git_limits(limits: &Limits) -> git::Limits {
     git::Limits {
         files: limits.files,
-        file_bytes: FILE_BYTES,
+        file_bytes: limits.file_bytes as u64,
         total_bytes: limits.total_bytes as u64,
         ..git::Limits::default()
     }
@@ -55,7 +52,7 @@ impl Checkout {
         let files = files(source, &tip, before, limits)?;
         let known = |file: &File| {
             let held = before?.repository.files.get(&file.path)?;
-            (held.bytes == file.bytes).then(|| held.clone())
+            held.is_of(file).then(|| held.clone())
         };
         let repository = Repository::of(&source.folder, files, limits, |file| {
             known(file).unwrap_or_else(|| Arc::new(Parsed::of(file, limits)))
@@ -221,22 +218,29 @@ fn files(
     });
     let Some((before, changed)) = changed else {
         let files = source.repository.files(tip, &source.folder, limits, is_read)?;
-        let file =
-            |file: git::File| File { path: source.full_path(&file.path), bytes: file.bytes.into() };
-        return Ok(files.into_iter().map(file).collect());
+        return Ok(files.into_iter().map(|file| found(source, file)).collect());
     };
-    let mut files: BTreeMap<String, Arc<[u8]>> = before
+    let mut files: BTreeMap<String, File> = before
         .repository
         .files
         .iter()
-        .map(|(path, parsed)| (path.clone(), parsed.bytes.clone()))
+        .map(|(path, parsed)| (path.clone(), parsed.file(path)))
         .collect();
     for path in changed.iter().filter(|path| is_read(path)) {
         let full = source.full_path(path);
-        match source.repository.file(tip, &source.folder, path, limits)? {
-            Some(file) => files.insert(full, file.bytes.into()),
-            None => files.remove(&full),
+        match source.repository.file(tip, &source.folder, path, limits) {
+            Ok(Some(file)) => files.insert(full, found(source, file)),
+            Ok(None) => files.remove(&full),
+            Err(error) if error.class == Class::TooLarge => {
+                files.insert(full.clone(), File { too_large: true, ..File::new(full, []) })
+            }
+            Err(error) => return Err(error),
         };
     }
-    Ok(files.into_iter().map(|(path, bytes)| File { path, bytes }).collect())
+    Ok(files.into_values().collect())
+}
+
+fn found(source: &Source, file: git::File) -> File {
+    let git::File { path, bytes, too_large } = file;
+    File { too_large, ..File::new(source.full_path(&path), bytes) }
 }

@@ -15,6 +15,8 @@ pub struct File {
     pub path: String,
     /// What it holds.
     pub bytes: Vec<u8>,
+    /// Whether it has more bytes than the limits allow: then `bytes` has none of them.
+    pub too_large: bool,
 }
 
 /// How much of a repository is read at most.
@@ -37,7 +39,8 @@ impl Default for Limits {
 }
 
 impl Repository {
-    /// Reads the files below `folder` whose path `wanted` accepts. Links and submodules are left out.
+    /// Reads the files below `folder` whose path `wanted` accepts. Links and submodules are left out. A file that is too large
+    /// comes without its bytes: that it is there matters to whomever it belongs to, and to nobody else.
     ///
     /// # Errors
     /// When the folder is not there, or it holds more than `limits` allow.
@@ -78,10 +81,16 @@ impl Repository {
             .lookup_entry_by_path(path)
             .map_err(|error| GitError::because(Class::Damaged, attempt(), &error))?;
         match entry {
-            Some(entry) if entry.mode().is_blob() => Ok(Some(File {
-                path: path.to_owned(),
-                bytes: blob(&repository, entry.object_id(), path, limits.file_bytes)?,
-            })),
+            Some(entry) if entry.mode().is_blob() => {
+                let max = limits.file_bytes;
+                match blob(&repository, entry.object_id(), path, max)? {
+                    Ok(bytes) => Ok(Some(File { path: path.to_owned(), bytes, too_large: false })),
+                    Err(size) => Err(GitError::new(
+                        Class::TooLarge,
+                        format!("`{path}` has {size} bytes, more than {max}"),
+                    )),
+                }
+            }
             _ => Ok(None),
         }
     }
@@ -163,12 +172,9 @@ struct Reader<'w> {
 
 impl Reader<'_> {
     fn walk(&mut self, tree: &gix::Tree<'_>, prefix: &str, depth: usize) -> Result<(), GitError> {
-        let too_large = |what: String| Err(GitError::new(Class::TooLarge, what));
+        let refuse = |what: String| Err(GitError::new(Class::TooLarge, what));
         if depth > self.limits.depth {
-            return too_large(format!(
-                "`{prefix}` is more than {} folders deep",
-                self.limits.depth
-            ));
+            return refuse(format!("`{prefix}` is more than {} folders deep", self.limits.depth));
         }
         for entry in tree.iter() {
             let entry = entry.map_err(|error| {
@@ -182,40 +188,39 @@ impl Reader<'_> {
                 self.walk(&object.into_tree(), &format!("{path}/"), depth + 1)?;
             } else if entry.mode().is_blob() && (self.wanted)(&path) {
                 if self.files.len() == self.limits.files {
-                    return too_large(format!("more than {} files", self.limits.files));
+                    return refuse(format!("more than {} files", self.limits.files));
                 }
-                let bytes = blob(tree.repo, entry.object_id(), &path, self.limits.file_bytes)?;
+                let found = blob(tree.repo, entry.object_id(), &path, self.limits.file_bytes)?;
+                let too_large = found.is_err();
+                let bytes = found.unwrap_or_default();
                 self.total += bytes.len() as u64;
                 if self.total > self.limits.total_bytes {
-                    return too_large(format!(
+                    return refuse(format!(
                         "more than {} bytes in all files",
                         self.limits.total_bytes
                     ));
                 }
-                self.files.push(File { path, bytes });
+                self.files.push(File { path, bytes, too_large });
             }
         }
         Ok(())
     }
 }
 
-/// Reads a blob whose size is looked at before it is inflated.
+/// Reads a blob whose size is looked at before it is inflated: returned alone, when it is more than `max`.
 fn blob(
     repository: &gix::Repository,
     id: gix::ObjectId,
     path: &str,
     max: u64,
-) -> Result<Vec<u8>, GitError> {
+) -> Result<Result<Vec<u8>, u64>, GitError> {
     let damaged = |error: &(dyn std::error::Error + 'static)| {
         GitError::because(Class::Damaged, format!("cannot read `{path}`"), error)
     };
     let size = repository.find_header(id).map_err(|error| damaged(&error))?.size();
     if size > max {
-        return Err(GitError::new(
-            Class::TooLarge,
-            format!("`{path}` has {size} bytes, more than {max}"),
-        ));
+        return Ok(Err(size));
     }
     let mut blob = repository.find_blob(id).map_err(|error| damaged(&error))?;
-    Ok(blob.take_data())
+    Ok(Ok(blob.take_data()))
 }

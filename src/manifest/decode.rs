@@ -52,6 +52,11 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// Returns that a file has too many bytes.
+    pub fn too_large(path: &str, limits: &Limits) -> Self {
+        Self::Limit { place: Place::file(path), what: "bytes", limit: limits.file_bytes }
+    }
+
     /// Returns where the error is.
     pub fn place(&self) -> &Place {
         match self {
@@ -116,8 +121,7 @@ pub(super) fn text<'a>(path: &str, bytes: &'a [u8]) -> Result<&'a str, DecodeErr
 /// With the place, for text that is not UTF-8 or not YAML, has a duplicate key, or exceeds a limit.
 pub fn decode(path: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Document>, DecodeError> {
     if bytes.len() > limits.file_bytes {
-        let place = Place::file(path);
-        return Err(DecodeError::Limit { place, what: "bytes", limit: limits.file_bytes });
+        return Err(DecodeError::too_large(path, limits));
     }
     let text = text(path, bytes)?;
     let documents: Vec<Spanned<Value>> =
@@ -279,6 +283,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn no_text_panics(text in "[-a-z0-9:{}\\[\\], \n\t#&*|>\"'!%@?<]{0,200}") {
             let _ = read(&text);

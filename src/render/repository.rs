@@ -7,7 +7,11 @@ use serde_json::Value;
 use super::Fault;
 use crate::{
     api::kind::{GITOPS_GROUP, PLACEMENT_GROUP},
-    manifest::{Limits, Manifest, Usage, decode, decode::is_manifest, manifests},
+    manifest::{
+        Document, Limits, Manifest, Usage, decode,
+        decode::{DecodeError, is_manifest},
+        manifests,
+    },
     model::Hint as _,
 };
 
@@ -18,6 +22,15 @@ pub struct File {
     pub path: String,
     /// Content.
     pub bytes: Arc<[u8]>,
+    /// Whether it has more bytes than are read of any file: then `bytes` has none of them.
+    pub too_large: bool,
+}
+
+impl File {
+    /// Returns a file that holds these bytes.
+    pub fn new(path: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self { path: path.into(), bytes: bytes.into(), too_large: false }
+    }
 }
 
 /// A file, read. Depends on path and bytes alone: it can be kept from commit to commit.
@@ -25,6 +38,7 @@ pub struct File {
 pub struct Parsed {
     /// The bytes, for a second look at places.
     pub bytes: Arc<[u8]>,
+    too_large: bool,
     /// The objects.
     pub content: Result<Vec<Manifest>, Flaw>,
 }
@@ -50,12 +64,29 @@ impl Flaw {
 impl Parsed {
     /// Reads a file.
     pub fn of(file: &File, limits: &Limits) -> Self {
-        Self { bytes: file.bytes.clone(), content: read(file, limits) }
+        Self { bytes: file.bytes.clone(), too_large: file.too_large, content: read(file, limits) }
+    }
+
+    /// Returns the file that was read, which stands at `path`.
+    pub fn file(&self, path: &str) -> File {
+        File { path: path.to_owned(), bytes: self.bytes.clone(), too_large: self.too_large }
+    }
+
+    /// Returns whether this is what reading `file`, at the same path, would give.
+    pub fn is_of(&self, file: &File) -> bool {
+        self.too_large == file.too_large && self.bytes == file.bytes
+    }
+}
+
+fn documents(file: &File, limits: &Limits) -> Result<Vec<Document>, DecodeError> {
+    match file.too_large {
+        true => Err(DecodeError::too_large(&file.path, limits)),
+        false => decode(&file.path, &file.bytes, limits),
     }
 }
 
 fn read(file: &File, limits: &Limits) -> Result<Vec<Manifest>, Flaw> {
-    let documents = decode(&file.path, &file.bytes, limits).map_err(|error| {
+    let documents = documents(file, limits).map_err(|error| {
         let fault = Fault::new(error.place().clone(), bare(&error.to_string(), error.place()));
         Flaw::Unreadable(Fault { hint: error.hint(), ..fault })
     })?;

@@ -15,10 +15,8 @@ const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\
 
 fn survey(files: &[(&str, &str)]) -> Survey {
     let limits = Limits::default();
-    let mut files: Vec<File> = files
-        .iter()
-        .map(|(path, text)| File { path: (*path).into(), bytes: text.as_bytes().into() })
-        .collect();
+    let mut files: Vec<File> =
+        files.iter().map(|(path, text)| File::new(*path, text.as_bytes())).collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     wanted(&Repository::of("", files, &limits, |file| Arc::new(Parsed::of(file, &limits))))
 }

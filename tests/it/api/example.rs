@@ -83,9 +83,9 @@ fn survey(example: &str) -> Survey {
     files(&root.join(example), &mut paths);
     let mut files: Vec<File> = paths
         .iter()
-        .map(|path| File {
-            path: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
-            bytes: fs::read(path).unwrap().into(),
+        .map(|path| {
+            let inside = path.strip_prefix(&root).unwrap().to_str().unwrap();
+            File::new(inside, fs::read(path).unwrap())
         })
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));

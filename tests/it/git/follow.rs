@@ -132,7 +132,6 @@ fn files_come_from_one_folder_within_limits() {
     assert_eq!(paths, ["a.yaml", "deep/b.yaml"]);
     for (limits, part) in [
         (Limits { files: 1, ..Limits::default() }, "more than 1 files"),
-        (Limits { file_bytes: 1, ..Limits::default() }, "`deep/b.yaml` has 2 bytes"),
         (Limits { total_bytes: 2, ..Limits::default() }, "in all files"),
         (Limits { depth: 0, ..Limits::default() }, "folders deep"),
     ] {
@@ -140,6 +139,15 @@ fn files_come_from_one_folder_within_limits() {
         assert_eq!(error.class, Class::TooLarge);
         assert!(error.to_string().contains(part), "{error}");
     }
+    let small = Limits { file_bytes: 1, ..Limits::default() };
+    let told: Vec<_> = read(small)
+        .unwrap()
+        .into_iter()
+        .map(|file| (file.path, file.bytes.len(), file.too_large))
+        .collect();
+    assert_eq!(told, [("a.yaml".to_owned(), 1, false), ("deep/b.yaml".to_owned(), 0, true)]);
+    let error = followed.file(&commit, "fleet", "deep/b.yaml", small).unwrap_err();
+    assert!(error.to_string().contains("`deep/b.yaml` has 2 bytes"), "{error}");
     let file = |path| {
         followed.file(&commit, "fleet", path, Limits::default()).unwrap().map(|file| file.bytes)
     };
