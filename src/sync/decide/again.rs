@@ -1,6 +1,6 @@
 //! Another run for content that has had one: Fleet aborted it, its clusters are others by now, or a person wants it.
 
-use super::{desk::Desk, failure::shown};
+use super::{desk::Desk, judge::shown};
 use crate::{
     api::{
         Run,

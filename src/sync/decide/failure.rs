@@ -1,75 +1,25 @@
-//! The failure policy: a run in which too much is stuck, or nothing moves.
+//! The failure policy, carried out on a run in which too much is stuck, or nothing moves.
 //!
 //! It acts once per commit. That it did is written on the run with the same patch that stops it, and from there into the
 //! ledger: a restart finds it, and a run that somebody resumed is left to them.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     desk::{Desk, Flow, Halt, halt},
+    judge::{Policy, Verdict, judge},
     pin::Goal,
 };
 use crate::{
     api::{
         meta,
-        rollout::{
-            FAILURE_ROLLBACK, FAILURE_WAIT, OUTCOME_SUCCEEDED, Release, RolloutSpec, reason,
-        },
+        rollout::{OUTCOME_SUCCEEDED, Release, reason},
         run::STATE_RUN,
     },
-    model::GoDuration,
     release::ledger::{FAILURE, ROLLED_BACK_TO, annotation},
-    render::{Intent, OnFailure, object::STOPPED_FAILURE},
-    rollout::{Phase, Progress, STUCK_AFTER, StageProgress},
+    render::object::STOPPED_FAILURE,
     sync::{Order, release, status::Finding},
 };
-
-/// What the policy says of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// It failed, in these words.
-    Failed(String),
-    /// It did not, and will not before this moment if nothing moves.
-    Fine(Option<Timestamp>),
-}
-
-/// More clusters are not named.
-const NAMES_MAX: usize = 5;
-/// A cluster is stuck as soon as it is over the limit, not at it.
-const TICK: SignedDuration = SignedDuration::from_millis(1);
-
-/// What counts as failed, and where to go then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Policy {
-    deadline: Option<GoDuration>,
-    max_stuck: Option<u32>,
-    rolls_back: bool,
-}
-
-impl Policy {
-    fn of(intent: &Intent) -> Self {
-        Self {
-            deadline: intent.progress_deadline,
-            max_stuck: intent.max_stuck_clusters,
-            rolls_back: intent.on_failure == OnFailure::Rollback,
-        }
-    }
-
-    /// Reads the policy of the last good spec, as the hub has it.
-    fn held(spec: &RolloutSpec) -> Self {
-        let policy = spec.failure.clone().unwrap_or_default();
-        let action = policy.action.as_deref();
-        if action == Some(FAILURE_WAIT) {
-            return Self::default();
-        }
-        let deadline = policy.progress_deadline.and_then(|text| text.parse::<GoDuration>().ok());
-        Self {
-            deadline: deadline.filter(|deadline| deadline.is_positive()),
-            max_stuck: policy.max_stuck_clusters,
-            rolls_back: action == Some(FAILURE_ROLLBACK),
-        }
-    }
-}
 
 impl Desk<'_> {
     /// Carries out the failure policy on the run that goes, whatever else is waited for. Returns when to look again if
@@ -135,75 +85,6 @@ fn way_back<'a>(history: &'a [Release], digest: &str) -> Option<&'a Release> {
     good.filter(|release| release.content_digest != digest)
 }
 
-/// Judges a run that is in state `Run`. At a gate, time does not count: somebody else is to move.
-fn judge(policy: Policy, progress: &Progress, now: Timestamp) -> Verdict {
-    if !matches!(progress.phase, Phase::Updating | Phase::Stuck) {
-        return Verdict::Fine(None);
-    }
-    let mut wakes = Vec::new();
-    if let Some(max) = policy.max_stuck {
-        let stuck = names(progress, |phase| phase == Phase::Stuck);
-        if stuck.len() > max as usize {
-            return Verdict::Failed(format!(
-                "{} stuck, where {max} may be: {}",
-                count(stuck.len()),
-                shown(&stuck)
-            ));
-        }
-        let next = progress.in_flight().filter(|cluster| cluster.phase != Phase::Stuck);
-        let next = next.filter_map(|cluster| cluster.since).min();
-        wakes.extend(next.and_then(|since| since.checked_add(STUCK_AFTER + TICK).ok()));
-    }
-    if let Some((deadline, moved)) = policy.deadline.zip(moved(progress)) {
-        let due = moved.checked_add(SignedDuration::from(deadline)).unwrap_or(Timestamp::MAX);
-        if now >= due {
-            return Verdict::Failed(late(progress, deadline, moved));
-        }
-        wakes.push(due);
-    }
-    Verdict::Fine(wakes.into_iter().min())
-}
-
-/// Returns when something moved last. What a gate held up does not count against what comes after it.
-fn moved(progress: &Progress) -> Option<Timestamp> {
-    let stages = progress.stages.iter();
-    let clusters = stages.flat_map(|stage| {
-        stage.clusters.iter().filter_map(|cluster| cluster.since).chain(stage.started)
-    });
-    // A stuck run tells since when it is called so, which is no movement.
-    clusters.chain(progress.since.filter(|_| progress.phase == Phase::Updating)).max()
-}
-
-fn late(progress: &Progress, deadline: GoDuration, moved: Timestamp) -> String {
-    let moving = names(progress, |phase| matches!(phase, Phase::Updating | Phase::Stuck));
-    let waits = match moving.is_empty() {
-        true => String::new(),
-        false => format!(", and {} not done: {}", count(moving.len()), shown(&moving)),
-    };
-    format!("nothing moved for {deadline}, since {moved}{waits}")
-}
-
-fn names(progress: &Progress, phase: impl Fn(Phase) -> bool) -> Vec<String> {
-    let of = |stage: &StageProgress| {
-        let clusters = stage.clusters.iter().filter(|cluster| phase(cluster.phase));
-        clusters.map(|cluster| format!("{} (stage {})", cluster.name, stage.name)).collect()
-    };
-    progress.stages.iter().flat_map(|stage| -> Vec<String> { of(stage) }).collect()
-}
-
-pub(super) fn shown(names: &[String]) -> String {
-    let more = names.len().saturating_sub(NAMES_MAX);
-    let text = names[..names.len() - more].join(", ");
-    if more == 0 { text } else { format!("{text} and {more} more") }
-}
-
-fn count(clusters: usize) -> String {
-    match clusters {
-        1 => "1 cluster is".to_owned(),
-        more => format!("{more} clusters are"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -214,104 +95,13 @@ mod tests {
         sync::{
             Git, News, Seen,
             decide::fixture::{
-                COMMIT, OTHER, also, digest, in_flight, pass, run, shown, snapshot, succeeded,
-                wanting, web,
+                COMMIT, OTHER, also, digest, in_flight, pass, run, running, shown, snapshot,
+                succeeded, web,
             },
         },
     };
 
     const GOOD: &str = "00112233445566778899aabbccddeeff00112233";
-
-    /// A run of the tip's content with clusters that started at these times; the tables look at midnight.
-    fn running(spec: &str, started: &[(&str, &str)]) -> Seen {
-        let seen = snapshot(web(spec), true);
-        let own = digest(&seen);
-        run(seen, &own, STATE_RUN, json!({}), "0", in_flight(started))
-    }
-
-    fn policy_of(spec: &str) -> Policy {
-        Policy::of(&wanting(spec, "new").intent)
-    }
-
-    fn progress_of(seen: &Seen) -> Progress {
-        release::progress_of(&seen.runs[0], "2026-01-01T00:00:00Z".parse().unwrap())
-    }
-
-    #[test]
-    fn too_much_or_too_long_is_told_with_names_and_otherwise_when_it_would_be() {
-        let fine = |wake: &str| Verdict::Fine(Some(wake.parse().unwrap()));
-        let failed = |why: &str| Verdict::Failed(why.into());
-        let deadline = "  failure: {progressDeadline: 10m}\n";
-        let stuck = "  failure: {maxStuckClusters: 1}\n";
-        let either = "  failure: {maxStuckClusters: 0, progressDeadline: 1h}\n";
-        let (old, older) = ("2025-12-31T23:49:59Z", "2025-12-31T23:40:00Z");
-        let recent = "2025-12-31T23:59:00Z";
-        for (spec, started, want) in [
-            ("", vec![("a", older)], Verdict::Fine(None)),
-            (
-                "  failure: {progressDeadline: 1s, maxStuckClusters: 0, action: Wait}\n",
-                vec![("a", older)],
-                Verdict::Fine(None),
-            ),
-            (deadline, vec![("a", recent)], fine("2026-01-01T00:09:00Z")),
-            (deadline, vec![("a", older), ("b", recent)], fine("2026-01-01T00:09:00Z")),
-            (
-                deadline,
-                vec![("a", "2025-12-31T23:50:00Z")],
-                failed(
-                    "nothing moved for 10m0s, since 2025-12-31T23:50:00Z, and 1 cluster is not done: a (stage all)",
-                ),
-            ),
-            (
-                deadline,
-                vec![("a", older), ("b", old)],
-                failed(
-                    "nothing moved for 10m0s, since 2025-12-31T23:49:59Z, and 2 clusters are not done: a (stage all), b (stage all)",
-                ),
-            ),
-            (stuck, vec![("a", old), ("b", recent)], fine("2026-01-01T00:04:00.001Z")),
-            (stuck, vec![("a", old)], Verdict::Fine(None)),
-            (
-                stuck,
-                vec![("a", old), ("b", older)],
-                failed("2 clusters are stuck, where 1 may be: a (stage all), b (stage all)"),
-            ),
-            (either, vec![("a", "2025-12-31T23:55:00Z")], fine("2026-01-01T00:00:00.001Z")),
-            (either, vec![("a", old)], failed("1 cluster is stuck, where 0 may be: a (stage all)")),
-        ] {
-            let seen = running(spec, &started);
-            let verdict = judge(
-                policy_of(spec),
-                &progress_of(&seen),
-                "2026-01-01T00:00:00Z".parse().unwrap(),
-            );
-            assert_eq!(verdict, want, "{spec}{started:?}");
-        }
-    }
-
-    #[test]
-    fn only_some_names_are_told() {
-        let names: Vec<String> = (0..8).map(|number| format!("c{number}")).collect();
-        assert_eq!(super::shown(&names), "c0, c1, c2, c3, c4 and 3 more");
-        assert_eq!(super::shown(&names[..5]), "c0, c1, c2, c3, c4");
-    }
-
-    #[test]
-    fn a_gate_counts_neither_while_it_is_shut_nor_when_it_opens() {
-        let intent = policy_of("  failure: {progressDeadline: 10m}\n");
-        let mut progress = progress_of(&running("", &[("a", "2025-12-31T20:00:00Z")]));
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        progress.phase = Phase::Waiting;
-        assert_eq!(judge(intent, &progress, now), Verdict::Fine(None));
-        // It opens: the run is updating again since a moment ago, and no cluster has started yet.
-        progress.phase = Phase::Updating;
-        progress.since = Some("2025-12-31T23:59:00Z".parse().unwrap());
-        let due = "2026-01-01T00:09:00Z".parse().unwrap();
-        assert_eq!(judge(intent, &progress, now), Verdict::Fine(Some(due)));
-        // To be called stuck is no movement.
-        progress.phase = Phase::Stuck;
-        assert!(matches!(judge(intent, &progress, now), Verdict::Failed(_)));
-    }
 
     #[test]
     fn the_pass_wakes_for_the_deadline_and_acts_on_it_once_per_commit() {

@@ -11,7 +11,7 @@ use crate::{
     api::{
         condition, meta,
         rollout::READY,
-        run::{INITIALIZED, PROGRESSING, STARTED, STATE_STOP, SUCCEEDED},
+        run::{INITIALIZED, PROGRESSING, STARTED, STATE_RUN, STATE_STOP, SUCCEEDED},
     },
     manifest::Limits,
     model::ObjectName,
@@ -43,7 +43,7 @@ pub(super) fn wanting(spec: &str, label: &str) -> Wanted {
         ("apps/web/rollout.yaml", rollout.as_str()),
         ("strategies/slow.yaml", "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterStagedUpdateStrategy\nmetadata: {name: slow}\nspec: {stages: [{name: all, labelSelector: {}}]}\n"),
     ]
-    .map(|(path, text)| File { path: path.into(), bytes: text.as_bytes().into() });
+    .map(|(path, text)| File::new(path, text.as_bytes()));
     let limits = Limits::default();
     let mut survey = wanted(&Repository::of("", files.to_vec(), &limits, |file| {
         Arc::new(Parsed::of(file, &limits))
@@ -273,4 +273,11 @@ pub(super) fn shown(pass: &Pass) -> (String, String) {
         .collect();
     let ready = condition::find(&pass.status.conditions, READY).unwrap();
     (orders.join(", "), ready.reason.clone())
+}
+
+/// A run of the tip's content with clusters that started at these times; the tables look at midnight.
+pub(super) fn running(spec: &str, started: &[(&str, &str)]) -> Seen {
+    let seen = snapshot(web(spec), true);
+    let own = digest(&seen);
+    run(seen, &own, STATE_RUN, json!({}), "0", in_flight(started))
 }

@@ -17,6 +17,7 @@ mod drive;
 mod failure;
 #[cfg(test)]
 mod fixture;
+mod judge;
 mod pin;
 mod release;
 mod single;
