@@ -77,7 +77,7 @@ impl Source {
         let nanoseconds = settings.interval.nanoseconds().max(0).unsigned_abs();
         Ok(Self {
             repository: Repository::new(remote, &settings.reference, mirror),
-            folder: folder(&settings.path),
+            folder: folder(&settings.path).map_err(&wrong)?,
             interval: Duration::from_nanos(nanoseconds).max(Duration::from_millis(100)),
             first_policy,
         })
@@ -98,10 +98,16 @@ impl Source {
     }
 }
 
-/// Returns a path as Git has it: without `.`, and without slashes around it.
-fn folder(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    parts.join("/")
+/// Returns a folder's path from the top of the repository; empty for all of it.
+fn folder(path: &str) -> Result<String, String> {
+    let parts: Vec<&str> =
+        path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    match parts.contains(&"..") {
+        true => {
+            Err(format!("the folder `{path}` leads out of the repository (name one inside it)"))
+        }
+        false => Ok(parts.join("/")),
+    }
 }
 
 /// How the daemon works.
@@ -135,16 +141,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_keeps_its_name() {
+    fn a_folder_is_the_one_that_was_named() {
         for (path, want) in [
+            ("", ""),
             (".", ""),
             ("./", ""),
-            ("/deploy/", "deploy"),
-            ("./a//./b/", "a/b"),
+            ("/", ""),
+            ("deploy", "deploy"),
+            ("./deploy/prod/", "deploy/prod"),
+            ("deploy/./prod", "deploy/prod"),
             (".fleet", ".fleet"),
-            ("fleet.", "fleet."),
+            ("./.fleet/v1.", ".fleet/v1."),
+            ("...", "..."),
         ] {
-            assert_eq!(folder(path), want, "{path}");
+            assert_eq!(folder(path).as_deref(), Ok(want), "{path}");
+        }
+        for path in ["..", "../other", "deploy/../..", "a/.."] {
+            assert!(folder(path).unwrap_err().contains(path), "{path}");
         }
     }
 }
