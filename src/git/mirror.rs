@@ -1,6 +1,7 @@
 //! A server's repository: asked once a poll, fetched into a bare mirror when its branch moved.
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, TryLockError,
@@ -46,6 +47,7 @@ impl Repository {
                 return Err(GitError::new(Class::Unreachable, attempt));
             }
         };
+        let _alone = self.alone()?;
         let mirror = self.opened_mirror()?;
         let tip = self.fetch_into(&mirror, url, name, known)?;
         if known != Some(&tip) && packs(&self.mirror) > MAX_PACKS {
@@ -187,6 +189,22 @@ impl Repository {
             .map_err(|error| GitError::because(Class::BadAddress, attempt(), &error))?;
         reqwest::Certificate::from_pem_bundle(&pem)
             .map_err(|error| GitError::because(Class::BadAddress, attempt(), &error))
+    }
+
+    /// Waits until nobody else writes the mirror: another folder of the same repository is followed by way of it, and so may
+    /// another process. The lock goes with the file that is returned.
+    fn alone(&self) -> Result<File, GitError> {
+        let path = beside(&self.mirror, "lock");
+        let locked = || {
+            std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
+            let file = File::create(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        locked().map_err(|error: std::io::Error| {
+            let attempt = format!("cannot lock a mirror with `{}`", path.display());
+            GitError::because(Class::NotThere, attempt, &error)
+        })
     }
 
     /// Opens the mirror, making it the first time.
