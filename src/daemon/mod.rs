@@ -11,6 +11,7 @@ mod drift;
 mod earlier;
 mod error;
 mod follow;
+mod gather;
 mod history;
 mod marks;
 mod reconcile;
