@@ -169,7 +169,7 @@ async fn announce(
             member.map(labels).unwrap_or_default(),
         ]);
     }
-    let following = repository.map_or_else(String::new, |Repository { url, reference, .. }| format!("\nFollowing branch {reference} of {url}. Who may approve is what policy/allowed_signers says when a Rollout\nis first seen; who stands in it decides about later changes of it.\n"));
+    let following = repository.map_or_else(String::new, following);
     let told = format!(
         "The hub{} ready. Reach them with\n\n  export KUBECONFIG={}\n  kubectl get memberclusters\n\n{}{following}\nPress Ctrl-C to stop; the same --data-dir brings everything back.\n",
         match fleet.members().len() {
@@ -182,6 +182,18 @@ async fn announce(
     );
     output::write(told.as_bytes())?;
     Ok(endpoint)
+}
+
+/// Says what is followed, and whose approvals count.
+fn following(repository: &Repository) -> String {
+    let Repository { url, reference, allowed_signers, .. } = repository;
+    let trusted = match allowed_signers {
+        None => "what policy/allowed_signers says when a Rollout\nis first seen".to_owned(),
+        Some(file) => format!("what {} says", file.display()),
+    };
+    format!(
+        "\nFollowing branch {reference} of {url}. Who may approve is {trusted}; who stands in it decides about later changes of it.\n"
+    )
 }
 
 fn labels(member: &Member) -> String {
@@ -238,6 +250,20 @@ impl<T, E: Hint + std::error::Error + Send + Sync + 'static> Hinted<T> for Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_approvals_count_is_said() {
+        let mut repository = Repository::new("/srv/fleet");
+        let said = following(&repository);
+        assert!(said.contains("branch main of /srv/fleet"), "{said}");
+        assert!(
+            said.contains("policy/allowed_signers says when a Rollout\nis first seen"),
+            "{said}"
+        );
+        repository.allowed_signers = Some("/etc/signers".into());
+        let said = following(&repository);
+        assert!(said.contains("what /etc/signers says") && !said.contains("policy/"), "{said}");
+    }
 
     #[test]
     fn members_that_are_left_out_are_named() {

@@ -78,6 +78,7 @@ async fn play(
         "waitTime: 1m",
         &format!("waitTime: {wait}"),
     )?;
+    stage.tell("Who may approve stands in policy/allowed_signers of the first commit that the daemon sees: here, a throw-away key.");
     let first = stage.commit("web: value1", true)?;
     let daemon = daemon()?;
 
