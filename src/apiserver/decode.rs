@@ -279,6 +279,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn json_reads_back(value in any_json()) {
             prop_assert_eq!(json(value.to_string().as_bytes()).unwrap().value, value);

@@ -125,6 +125,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn every_commit_comes_after_its_parents(
             edges in prop::collection::vec(prop::collection::vec(0_usize..40, 1..3), 1..40),

@@ -187,6 +187,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn what_is_printed_reads_back(nanoseconds in any::<i64>()) {
             let duration = GoDuration { nanoseconds };

@@ -253,6 +253,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn what_is_written_reads_back(value in any_json()) {
             prop_assert_eq!(serde_json::from_str::<Value>(&text(&value)).unwrap(), value);

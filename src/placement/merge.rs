@@ -339,6 +339,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn applying_twice_is_applying_once(base in any_object(), live in any_object(), desired in any_object(), lists in lists()) {
             let once = three_way(Some(&base), &live, &desired, lists);

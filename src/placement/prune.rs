@@ -166,6 +166,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn pruning_twice_is_pruning_once(object in any_json()) {
             let once = prune(object);

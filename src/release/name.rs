@@ -44,6 +44,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn names_are_valid(rollout in "[a-z0-9]([-.a-z0-9]{0,250}[a-z0-9])?", attempt in 1_u32..) {
             let name = run_name(&rollout, &commit(), attempt);

@@ -306,6 +306,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn no_text_panics(text in ".*") {
             let _ = AllowedSigners::parse(&text, "f");

@@ -89,6 +89,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn no_value_panics(value in ".*") {
             let _ = Approval::from_trailer(APPROVE, &value);

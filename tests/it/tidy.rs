@@ -197,6 +197,58 @@ fn judgement_is_pure() {
     assert!(wrong.is_empty(), "the ground and first floor stay pure:\n{}", wrong.join("\n"));
 }
 
+/// The embedded server could be anybody's: not only its imports, its words too know nothing of what we put on it.
+#[test]
+fn the_embedded_server_knows_no_fleet() {
+    let mut wrong = Vec::new();
+    for (_, path, text) in sources().into_iter().filter(|(room, ..)| room == "apiserver") {
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim_start().to_lowercase();
+            let foreign = line.contains("fleet") || line.contains("tidegate.dev");
+            if foreign && !line.starts_with("//") {
+                wrong.push(format!("{}:{}: {line}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the embedded server knows Kubernetes:\n{}", wrong.join("\n"));
+}
+
+/// What the user asked for, what cargo makes, and what begins with a dot.
+const TOP_LEVEL: [&str; 8] =
+    ["Cargo.lock", "Cargo.toml", "README.md", "deploy", "docs", "examples-repo", "src", "tests"];
+
+#[test]
+fn the_top_level_holds_what_it_is_meant_to() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ignored = fs::read_to_string(root.join(".gitignore")).unwrap();
+    let mut found: Vec<String> = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| {
+            !name.starts_with('.') && !ignored.lines().any(|line| line == format!("/{name}"))
+        })
+        .collect();
+    found.sort();
+    assert_eq!(found, TOP_LEVEL);
+}
+
+/// One that forgets would write what failed to the top level.
+#[test]
+fn every_property_test_remembers_below_tests() {
+    let mut wrong = Vec::new();
+    for (_, path, text) in sources() {
+        for (at, found) in text.match_indices("proptest! {") {
+            let begin: String = text[at + found.len()..].chars().take(120).collect();
+            if !begin.trim_start().starts_with("#![proptest_config(")
+                || !begin.contains("crate::properties::config()")
+            {
+                wrong.push(path.display().to_string());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "without `crate::properties::config()`:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn grouped_imports_are_read() {
     let used = rooms_used(

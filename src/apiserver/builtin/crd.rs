@@ -254,6 +254,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn any_object_is_read_without_panic(
             spec in any_json(), version in any_json(), schema in any_json(), columns in any_json(),

@@ -244,6 +244,8 @@ pub(crate) mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn sets_come_back_from_json(set in any_set()) {
             prop_assert_eq!(Set::from_json(&set.to_json()), Some(set));

@@ -181,6 +181,8 @@ fn duplicates_in_stored_lists_are_survived() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::config())]
+
     #[test]
     fn nothing_panics_and_updates_settle(a in any_json(), b in any_json()) {
         let schema = typed_schema();

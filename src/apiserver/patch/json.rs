@@ -255,6 +255,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn nothing_panics(doc in any_json(), op in "add|remove|replace|move|copy|test", path in "(/[a-c0-3-]){0,3}",
             from in "(/[a-c0-3-]){0,3}", value in any_json()) {

@@ -40,6 +40,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn merging_twice_is_merging_once(doc in any_json(), patch in any_json()) {
             let once = apply(&doc, &patch);

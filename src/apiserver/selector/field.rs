@@ -161,6 +161,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn any_text_parses_or_not(text in "[ab.=!,\\\\\u{e9}]{0,24}") {
             if let Ok(selector) = FieldSelector::parse(&text) {

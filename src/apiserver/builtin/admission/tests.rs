@@ -501,7 +501,7 @@ fn wrong_types_are_a_bad_request() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, ..crate::properties::config() })]
 
     #[test]
     fn any_object_is_prepared_once_and_for_all(parts in prop::collection::vec(any_json(), 4), at in 0_usize..64) {

@@ -256,6 +256,8 @@ fn schemas_of_definitions_are_read() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::config())]
+
     #[test]
     fn any_bytes_are_read_without_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0_usize..30, at in any::<prop::sample::Index>(),

@@ -479,6 +479,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn any_text_parses_or_not(text in r#"[.\[\]'"a-c0-9?(@=!<>*:{} \\)-]{0,24}"#, value in any_json()) {
             if let Ok(path) = JsonPath::parse(&text) {

@@ -167,6 +167,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn canonical_text_is_its_own_canonical_text(text in "[+-]?[0-9]{0,30}\\.?[0-9]{0,12}(Ki|Mi|Ei|m|n|k|E|e-?[0-9]{1,12})?") {
             if let Some(once) = canonical(&text) {

@@ -404,6 +404,8 @@ fn any_spec() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::config())]
+
     #[test]
     fn applying_twice_is_applying_once(a in any_spec(), b in any_spec(), c in any_spec()) {
         // Upstream takes turns in adding and removing containers without parts.

@@ -240,6 +240,8 @@ fn any_spec() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::config())]
+
     #[test]
     fn a_computed_patch_arrives(old in any_spec(), new in any_spec()) {
         let patch = diff(old.as_object().unwrap(), new.as_object().unwrap());

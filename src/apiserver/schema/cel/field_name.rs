@@ -79,6 +79,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::config())]
+
         #[test]
         fn unescape_never_panics(name in ".{0,30}") {
             let _ = unescape(&name);

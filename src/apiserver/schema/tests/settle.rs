@@ -26,6 +26,8 @@ static MOTLEY: LazyLock<Schema> = LazyLock::new(|| {
 });
 
 proptest! {
+    #![proptest_config(crate::properties::config())]
+
     #[test]
     fn nothing_panics_and_pruning_and_defaulting_settle(spec in any_json(), old in any_json()) {
         let schema = &*MOTLEY;
