@@ -1,19 +1,16 @@
 //! What things cost: commits, polls and bad neighbors, in requests to the hub.
 
-use std::time::Duration;
-
 use tidegate::engine::SnapshotMode;
-use tokio::time::Instant;
 
-use super::{
-    calls::Calls,
-    stage::{NAMESPACE, PLACEMENT_FILE, ROLLOUT, Stage, TWO_STAGES, config_map, is, reason},
-};
+use super::stage::{NAMESPACE, PLACEMENT_FILE, ROLLOUT, Stage, TWO_STAGES, config_map, is, reason};
+use crate::support::{git_server::GitServer, wire::Wire};
+
+/// How long between two looks at what was asked.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Rollouts `web` and `api`, everywhere, beside each other.
-async fn two(interval: &'static str) -> (Stage, Calls) {
+async fn two() -> (Stage, Wire) {
     let mut stage = Stage::bare(SnapshotMode::Both).await;
-    stage.interval = interval;
     stage.write_web(TWO_STAGES);
     let api = |text: &str| text.replace("web", "api");
     stage
@@ -23,7 +20,8 @@ async fn two(interval: &'static str) -> (Stage, Calls) {
         .write("apps/api/manifests/namespace.yaml", &api(NAMESPACE))
         .write("apps/api/manifests/settings.yaml", &api(&config_map("one")));
     let first = stage.repository.commit("first");
-    let calls = stage.count_calls();
+    let calls = Wire::default();
+    stage.wire(&calls);
     stage.start();
     for name in ["web", "api"] {
         until_everywhere(&stage, name, first.as_str()).await;
@@ -56,7 +54,7 @@ fn about<'a>(calls: &'a [String], name: &str) -> Vec<&'a String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_costs_the_rollouts_that_it_concerns_and_no_other() {
-    let (stage, calls) = two("1s").await;
+    let (stage, calls) = two().await;
     // Neither a file that nobody reads, nor one that is read and belongs to nobody, costs anybody anything.
     stage.repository.write("README.md", "words\n").write("notes/a.yaml", "# words\n");
     stage.repository.commit("words");
@@ -78,7 +76,7 @@ async fn a_commit_costs_the_rollouts_that_it_concerns_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_rollout_costs_the_good_one_nothing() {
-    let (stage, calls) = two("1s").await;
+    let (stage, calls) = two().await;
     for text in ["a: [1\nb: 2\n", "kind: ConfigMap\n"] {
         stage.repository.write("apps/api/manifests/settings.yaml", text);
         let broken = stage.repository.commit("broken");
@@ -95,16 +93,26 @@ async fn a_broken_rollout_costs_the_good_one_nothing() {
     assert_eq!(web["clusters"], "3/3");
 }
 
+/// A server's repository is asked again and again; the hub is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_polls_ask_nothing_of_the_hub() {
-    let (stage, calls) = two("100ms").await;
+    const POLLS: usize = 20;
+    let server = GitServer::start().await;
+    let mut stage = Stage::bare(SnapshotMode::Both).await;
+    stage.interval = "100ms";
+    stage.write_web(TWO_STAGES);
+    let work = stage.repository.path();
+    let first = stage.repository.commit("first");
+    server.repository.git(&["pull", "--quiet", &work.to_string_lossy(), "main"]);
+    let calls = Wire::default();
+    stage.wire(&calls);
+    stage.start_on_server(&server);
+    until_everywhere(&stage, "web", first.as_str()).await;
     // The engine's last writes may still arrive; a look at them asks nothing either.
     calls.take();
-    let until = Instant::now() + Duration::from_secs(1);
-    // A branch that nobody follows makes the repository's watch tell; the clock makes the polls of a quiet second.
-    stage.repository.git(&["branch", "other"]);
-    while Instant::now() < until {
-        assert!(calls.is_empty(), "{:#?}", calls.take());
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    let asked = server.asked();
+    while server.asked() < asked + POLLS {
+        assert!(calls.is_quiet(), "{:#?}", calls.take());
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

@@ -9,7 +9,7 @@ const NEVER_READY: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {nam
 const DEPLOYMENT: &str = "apps/web/manifests/deployment.yaml";
 
 /// A Rollout with this failure policy, everywhere; and then a commit that never becomes available.
-async fn failing(policy: &str) -> Stage {
+pub(super) async fn failing(policy: &str) -> Stage {
     let stage = Stage::web(TWO_STAGES).await;
     let first = stage.repository.head();
     stage.until_done(&first).await;
@@ -108,23 +108,6 @@ async fn without_anything_to_go_back_to_a_rollback_is_a_stop() {
     let status = stage.until_rollout("web", "stopped", stopped).await;
     assert!(status["pinned"].is_null());
     assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_anywhere_on_the_way_back_repeats_nothing() {
-    let mut stage = failing("{progressDeadline: 1s, action: Rollback}").await;
-    for pause in [900, 50, 80, 20, 120, 40, 160] {
-        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
-        stage.restart().await;
-    }
-    let back = |status: &serde_json::Value| reason(status, "Ready") == "RolledBack";
-    let status = stage.until_rollout("web", "rolled back", back).await;
-    let outcomes: Vec<_> =
-        status["history"].as_array().unwrap().iter().map(|run| &run["outcome"]).collect();
-    assert_eq!(outcomes, ["Succeeded", "RolledBack", "Succeeded"]);
-    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 3);
-    assert_eq!(stage.count("ClusterResourceSnapshot").await, 2);
-    stage.until_values([Some("one"); 3]).await;
 }
 
 /// Taken back and committed again in one push: another commit, which is tried like any other.

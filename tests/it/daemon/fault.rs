@@ -1,9 +1,12 @@
 //! Bad input, and what goes on beside it.
 
-use serde_json::json;
-use tidegate::engine::SnapshotMode;
+use serde_json::{Value, json};
+use tidegate::{engine::SnapshotMode, hub::Delete};
 
-use super::stage::{NAMESPACE, Stage, TWO_STAGES, is, key, message, reason, waits_for_approval};
+use super::stage::{
+    GATED, Stage, TWO_STAGES, condition, fleet, is, key, message, reason, waits_for_approval,
+};
+use crate::support::hub;
 
 const OTHER: &str = "apiVersion: gitops.tidegate.dev/v1alpha1\nkind: Rollout\nmetadata: {name: api}\nspec:\n  manifests: ./manifests\n  placementName: api\n  strategyName: nowhere\n";
 
@@ -126,7 +129,7 @@ async fn rewritten_history_holds_until_somebody_accepts_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn conflicts_and_strangers_in_the_content_are_reported() {
+async fn a_conflict_is_told_with_manager_and_field() {
     let stage = Stage::web(TWO_STAGES).await;
     let first = stage.repository.head();
     stage.until_done(&first).await;
@@ -137,8 +140,153 @@ async fn conflicts_and_strangers_in_the_content_are_reported() {
         .until_rollout("web", "in conflict", |status| reason(status, "Applied") == "Conflict")
         .await;
     assert!(message(&status).contains("somebody") && message(&status).contains(".data.key"));
-    assert!(!waits_for_approval(&status));
-    assert!(NAMESPACE.contains("web"));
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+}
+
+/// What somebody puts beside the commit's objects would be rolled out with them: it is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_with_a_stranger_in_it_is_never_run() {
+    let stage = Stage::web(TWO_STAGES).await;
+    let first = stage.repository.head();
+    stage.until_done(&first).await;
+    let stranger = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stranger", "namespace": "web"}});
+    stage.hub.create_object(&stranger, "somebody").await.unwrap();
+    let second = stage.push("two");
+    let differs = |status: &Value| reason(status, "Bound") == "ContentDiffers";
+    let status = stage.until_rollout("web", "unbound", differs).await;
+    let told = message(&status);
+    assert!(told.contains("ConfigMap web/stranger is in it, and not in the commit"), "{told}");
+    assert!(is(&status, "Stalled", "True"), "{status}");
+    // A run was made to capture the content, and deleted before any cluster had seen it.
+    let second_run = fleet("ClusterStagedUpdateRun", &format!("web-{}", second.short()));
+    hub::until(
+        &second_run,
+        "gone",
+        async || Some(stage.get(&second_run).await.into()),
+        Value::is_null,
+    )
+    .await;
+    stage.until_values([Some("one"); 3]).await;
+    let stranger = key("", "ConfigMap", "web", "stranger");
+    stage.hub.delete_object(&stranger, &Delete::default()).await.unwrap();
+    stage.until_done(&second).await;
+    stage.until_values([Some("two"); 3]).await;
+    for member in stage.members.values() {
+        assert_eq!(member.get_object(&stranger).await.unwrap(), None, "nobody ever had it");
+    }
+}
+
+/// A file that is larger than anybody reads stops the Rollout that it belongs to, at the first sight of it and later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_too_large_is_its_own_rollouts_fault() {
+    let mut stage = Stage::web(TWO_STAGES).await;
+    let first = stage.repository.head();
+    stage.until_done(&first).await;
+    let big = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: big, namespace: api}}\ndata: {{key: {}}}\n",
+        "x".repeat(5 << 20)
+    );
+    stage.repository.write("apps/api/rollout.yaml", OTHER);
+    stage.repository.write("apps/api/manifests/big.yaml", &big);
+    let second = stage.push("two");
+    stage.until_done(&second).await;
+    let told = |status: &Value| {
+        message(status)
+            .contains("apps/api/manifests/big.yaml: the file has more than 4194304 bytes")
+            && is(status, "Stalled", "True")
+    };
+    stage.until_rollout("api", "stalled", told).await;
+    let third = stage.push("three");
+    stage.until_done(&third).await;
+    stage.stop().await;
+    let fourth = stage.push("four");
+    stage.start();
+    stage.until_done(&fourth).await;
+    stage.until_rollout("api", "stalled", told).await;
+}
+
+/// Nothing is deleted because it is not found: neither a Rollout's file, nor all of the folder that is followed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_from_git_as_a_whole_stays_on_the_hub() {
+    let mut stage = Stage::bare(SnapshotMode::Both).await;
+    stage.path = "fleet";
+    stage.write_web(TWO_STAGES);
+    stage.repository.move_all_to("fleet");
+    let first = stage.repository.commit("first");
+    stage.start();
+    stage.until_done(&first).await;
+    let everything_is_there = async || {
+        stage.until_values([Some("one"); 3]).await;
+        for object in [
+            key("", "ConfigMap", "web", "settings"),
+            fleet("ClusterResourcePlacement", "web"),
+            fleet("ClusterStagedUpdateStrategy", "slow"),
+            fleet("ClusterStagedUpdateRun", &format!("web-{}", first.short())),
+        ] {
+            assert!(stage.get(&object).await.is_some(), "{object}");
+        }
+    };
+    stage.repository.git(&["rm", "-q", "fleet/apps/web/rollout.yaml"]);
+    stage.repository.commit("no Rollout");
+    let lost = |status: &Value| reason(status, "Ready") == "NotInRepository";
+    let status = stage.until_rollout("web", "not in the repository", lost).await;
+    assert!(
+        message(&status).contains("nothing of it is changed or deleted"),
+        "{}",
+        message(&status)
+    );
+    everything_is_there().await;
+    stage.repository.git(&["rm", "-rq", "fleet"]);
+    let third = stage.repository.commit("no folder");
+    // One that has read nothing else finds nothing to read.
+    stage.restart().await;
+    stage
+        .until_rollout("web", "without its folder", |status| {
+            let verified = condition(status, "SourceVerified").unwrap();
+            verified["message"]
+                .as_str()
+                .unwrap()
+                .contains(&format!("there is no folder `fleet` in commit {}", third.short()))
+        })
+        .await;
+    everything_is_there().await;
+    stage.repository.git(&["revert", "--no-edit", "--no-gpg-sign", "HEAD", "HEAD~1"]);
+    stage.until_rollout("web", "back", |status| is(status, "Ready", "True")).await;
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+}
+
+/// While nobody can read Git, what runs goes on, and people may say yes on the hub.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_goes_on_while_git_is_down() {
+    let mut stage = Stage::web(GATED).await;
+    let first = stage.repository.head();
+    stage.until_rollout("web", "at the gate", waits_for_approval).await;
+    let away = stage.repository.path().with_file_name("away");
+    std::fs::rename(stage.repository.path(), &away).unwrap();
+    // Neither a daemon that had read it, nor one that has not, forgets what runs.
+    for restarted in [false, true] {
+        if restarted {
+            stage.restart().await;
+        }
+        stage
+            .until_rollout("web", "without Git", |status| {
+                let verified = condition(status, "SourceVerified").unwrap();
+                verified["message"].as_str().unwrap().contains("there is nothing at that path")
+            })
+            .await;
+    }
+    stage.approve_on_the_hub(&first).await;
+    stage.until_values([Some("one"); 3]).await;
+    let run = fleet("ClusterStagedUpdateRun", &format!("web-{}", first.short()));
+    stage.until(&run, "succeeded", |run| is(&run["status"], "Succeeded", "True")).await;
+    stage
+        .until_rollout("web", "everywhere", |status| {
+            status["clusters"] == "3/3" && status["history"][0]["outcome"] == "Succeeded"
+        })
+        .await;
+    std::fs::rename(&away, stage.repository.path()).unwrap();
+    stage.until_done(&first).await;
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

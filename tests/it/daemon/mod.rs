@@ -2,11 +2,11 @@
 
 mod approve;
 mod attack;
-mod calls;
 mod cost;
 mod drift;
 mod failure;
 mod fault;
+mod killed;
 mod namespaced;
 mod release;
 mod stage;

@@ -33,7 +33,7 @@ async fn until_status(stage: &Stage, what: &str, wanted: impl Fn(&Value) -> bool
     stage.until(&rollout(), what, |object| wanted(&object["status"])).await["status"].clone()
 }
 
-/// The wait before the gate has the same reason, and other words.
+/// It asks for an approval, and names the request.
 fn asks_for_approval(status: &Value) -> bool {
     waits_for_approval(status) && message(status).contains("waits for approval `")
 }

@@ -1,14 +1,11 @@
 //! Commits to runs.
 
 use serde_json::{Value, json};
-use tidegate::{
-    api::{ApprovalRequest, kind},
-    engine::SnapshotMode,
-    model::{CommitId, ObjectKey, Scope},
-};
+use tidegate::engine::SnapshotMode;
 
 use super::stage::{
-    GATED, ROLLOUT, Stage, TWO_STAGES, fleet, is, key, message, reason, waits_for_approval,
+    GATED, ROLLOUT, Stage, TWO_STAGES, condition, fleet, is, key, message, reason,
+    waits_for_approval,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,7 +179,7 @@ async fn who_queues_waits_for_the_end_and_only_the_newest_of_them_runs() {
     // The hub has what the run is about until it is over.
     let settings = stage.get(&key("", "ConfigMap", "web", "settings")).await.unwrap();
     assert_eq!(settings["data"]["key"], "one");
-    approve(&stage, &first).await;
+    stage.approve_on_the_hub(&first).await;
     let third = stage.repository.head();
     let status = stage
         .until_rollout("web", "at the third gate", |status| {
@@ -191,33 +188,11 @@ async fn who_queues_waits_for_the_end_and_only_the_newest_of_them_runs() {
         .await;
     assert_eq!(status["history"][0]["outcome"], "Succeeded", "{status}");
     stage.until_values([Some("one"), Some("three"), Some("one")]).await;
-    approve(&stage, &third).await;
+    stage.approve_on_the_hub(&third).await;
     let status = stage.until_done(&third).await;
     let commits: Vec<_> =
         status["history"].as_array().unwrap().iter().map(|run| run["commit"].clone()).collect();
     assert_eq!(commits, [json!(first.as_str()), json!(third.as_str())], "{status}");
-}
-
-/// Approves canary by hand.
-async fn approve(stage: &Stage, commit: &CommitId) {
-    let request = fleet("ClusterApprovalRequest", &format!("web-{}-before-canary", commit.short()));
-    approve_request(stage, &request).await;
-}
-
-async fn approve_request(stage: &Stage, request: &ObjectKey) {
-    let patch = json!({"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "lgtm",
-        "message": "lgtm", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
-    stage
-        .hub
-        .patch_status::<ApprovalRequest>(
-            kind::approval_request(&Scope::Cluster),
-            &Scope::Cluster,
-            &request.name,
-            &patch,
-            "test",
-        )
-        .await
-        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -244,8 +219,8 @@ async fn an_aborted_run_has_a_successor_for_the_rest() {
     assert_eq!(history[0]["index"], history[1]["index"]);
     // The gate is asked again: the plan is another.
     stage.until_values([Some("one"), Some("one"), None]).await;
-    approve_request(&stage, &fleet("ClusterApprovalRequest", &format!("{next}-before-canary")))
-        .await;
+    let request = fleet("ClusterApprovalRequest", &format!("{next}-before-canary"));
+    stage.approve_request(&request).await;
     stage.until_done(&first).await;
     stage.until_values([Some("one"); 3]).await;
     assert_eq!(stage.count("ClusterStagedUpdateRun").await, 2);
@@ -308,12 +283,14 @@ async fn a_hub_that_cuts_only_on_runs_is_asked_by_one_and_its_answer_is_proved()
 async fn a_restart_at_any_phase_changes_nothing() {
     let mut stage = Stage::web(GATED).await;
     let first = stage.repository.head();
-    for pause in [5, 20, 60, 150] {
-        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+    let run = fleet("ClusterStagedUpdateRun", &format!("web-{}", first.short()));
+    stage.until(&fleet("ClusterResourcePlacement", "web"), "applied", |_| true).await;
+    stage.restart().await;
+    for phase in ["Initialized", "Progressing"] {
+        stage.until(&run, phase, |run| condition(&run["status"], phase).is_some()).await;
         stage.restart().await;
     }
     let before = stage.until_rollout("web", "at the gate", waits_for_approval).await;
-    let run = fleet("ClusterStagedUpdateRun", &format!("web-{}", first.short()));
     let uid = stage.get(&run).await.unwrap()["metadata"]["uid"].clone();
     // What comes and goes while it is away never was.
     stage.stop().await;

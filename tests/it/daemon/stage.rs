@@ -16,11 +16,12 @@ use tidegate::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::calls::Calls;
 pub use crate::support::hub::key;
 use crate::support::{
+    git_server::GitServer,
     hub::{self, server},
     repository::TestRepository,
+    wire::Wire,
 };
 
 pub const PLACEMENT: &str = "placement.kubernetes-fleet.io";
@@ -36,6 +37,8 @@ pub struct Stage {
     /// The daemon's own client, if it is another than the tests'.
     pub daemons: Option<kube::Client>,
     pub interval: &'static str,
+    /// The folder that is followed.
+    pub path: &'static str,
     _servers: Vec<ApiServer>,
 }
 
@@ -75,6 +78,7 @@ impl Stage {
             first_policy: FirstPolicy::FirstCommit,
             daemons: None,
             interval: "1s",
+            path: ".",
             _servers: vec![hub_server],
         };
         for (name, environment, order) in
@@ -131,9 +135,21 @@ impl Stage {
         self.start_on(&path);
     }
 
-    pub fn start_on(&mut self, path: &str) {
-        let mut settings = config::Repository::new(path);
+    fn start_on(&mut self, path: &str) {
+        self.start_with(config::Repository::new(path));
+    }
+
+    /// Starts the daemon on a server's repository.
+    pub fn start_on_server(&mut self, server: &GitServer) {
+        let mut settings = config::Repository::new(server.url.as_str());
+        settings.token_file = Some(server.file("token"));
+        settings.ca_file = Some(server.file("ca.pem"));
+        self.start_with(settings);
+    }
+
+    fn start_with(&mut self, mut settings: config::Repository) {
         settings.interval = self.interval.parse().unwrap();
+        self.path.clone_into(&mut settings.path);
         let mirrors = self.repository.path().with_file_name("mirrors");
         let source = Source::new(&settings, &mirrors, self.first_policy.clone()).unwrap();
         let stop = CancellationToken::new();
@@ -146,11 +162,17 @@ impl Stage {
         self.daemon = Some((tokio::spawn(async move { run.await.unwrap() }), stop));
     }
 
-    /// Counts the daemon's requests from its next start on.
-    pub fn count_calls(&mut self) -> Calls {
-        let (client, calls) = Calls::of(self._servers[0].clone());
-        self.daemons = Some(client);
-        calls
+    /// Gives the daemon this wire from its next start on.
+    pub fn wire(&mut self, wire: &Wire) {
+        self.daemons = Some(wire.client(self._servers[0].clone()));
+    }
+
+    /// Ends the daemon as a killed process ends: in the middle of whatever it does.
+    pub async fn kill(&mut self) {
+        if let Some((daemon, _)) = self.daemon.take() {
+            daemon.abort();
+            assert!(daemon.await.is_err_and(|error| error.is_cancelled()), "it had ended before");
+        }
     }
 
     pub async fn stop(&mut self) {
@@ -221,6 +243,18 @@ impl Stage {
 
     pub async fn patch(&self, key: &ObjectKey, patch: Value) {
         hub::patch(&self.hub, key, &patch).await;
+    }
+
+    /// Approves a commit's canary stage as somebody does who may patch the request.
+    pub async fn approve_on_the_hub(&self, commit: &CommitId) {
+        let name = format!("web-{}-before-canary", commit.short());
+        self.approve_request(&fleet("ClusterApprovalRequest", &name)).await;
+    }
+
+    pub async fn approve_request(&self, request: &ObjectKey) {
+        let patch = json!({"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "lgtm",
+            "message": "lgtm", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+        self.hub.merge_object_status(request, &patch, "test").await.unwrap();
     }
 
     /// Returns a commit's Approval document.

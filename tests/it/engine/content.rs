@@ -1,15 +1,18 @@
 //! When content becomes a snapshot, and which.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
-use tidegate::{engine::SnapshotMode, hub::HubError};
-use tokio::time::Instant;
+use tidegate::{clock::Clock, engine::SnapshotMode, hub::HubError};
 
 use super::{
     tutorial::{CLUSTER, NAMESPACED, prepare, until_indexes},
     world::{PLACEMENT, World, because, condition, is},
 };
+use crate::support::process::PATIENCE;
 
 async fn indexes(world: &World) -> Vec<String> {
     let snapshots = world.list(PLACEMENT, "ClusterResourceSnapshot", None).await;
@@ -49,43 +52,71 @@ async fn content_that_comes_back_needs_no_new_snapshot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_settles_unless_a_commit_is_complete() {
-    let world = World::new(&[]).await;
+    let clock = Arc::new(Stopped(Mutex::new(jiff::Timestamp::now())));
+    let mut world = World::new(&[]).await;
+    world.stop().await;
+    world.options.clock = clock.clone();
+    world.start();
     prepare(&world, CLUSTER).await;
     until_indexes(&world, CLUSTER, &[("0", "true")]).await;
-    let edited = Instant::now();
     for value in ["a", "b", "c"] {
         world.edit_content(value).await;
     }
+    // As long as no time goes by, the change is young.
+    let placement = CLUSTER.key("Placement", "example-placement");
+    let digest = |value: &str| json!({"metadata": {"annotations": {"gitops.tidegate.dev/content-digest": format!("sha256:{value}")}}});
+    world.patch(&placement, digest("c")).await;
     until_indexes(&world, CLUSTER, &[("1", "true"), ("0", "false")]).await;
-    let waited = edited.elapsed();
-    assert!(waited >= Duration::from_millis(900), "it settled for {waited:?} only");
     assert_eq!(indexes(&world).await, ["0 false", "1 true"], "three edits are one snapshot");
 
-    let placement = CLUSTER.key("Placement", "example-placement");
-    world.edit_content("d").await;
-    let digest =
-        json!({"metadata": {"annotations": {"gitops.tidegate.dev/content-digest": "sha256:d"}}});
-    let complete = Instant::now();
-    world.patch(&placement, digest).await;
+    for value in ["d", "e"] {
+        world.edit_content(value).await;
+    }
+    let next = CLUSTER.key("ResourceSnapshot", "example-placement-2-snapshot");
+    let time_goes_by = async {
+        while world.get(&next).await.is_none() {
+            *clock.0.lock().unwrap() += jiff::SignedDuration::from_millis(100);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, time_goes_by).await.expect("the change settles");
     until_indexes(&world, CLUSTER, &[("2", "true")]).await;
-    let waited = complete.elapsed();
-    assert!(waited < Duration::from_millis(900), "a complete commit waited for {waited:?}");
+    assert_eq!(indexes(&world).await, ["0 false", "1 false", "2 true"], "so are two that settled");
+}
+
+/// A clock that a test moves.
+struct Stopped(Mutex<jiff::Timestamp>);
+
+impl Clock for Stopped {
+    fn now(&self) -> jiff::Timestamp {
+        *self.0.lock().unwrap()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_without_an_index_captures_the_content_of_that_moment() {
-    let mut world = World::new(&[]).await;
+    let mut world = World::tutorial().await;
     world.stop().await;
     world.options.snapshot_mode = SnapshotMode::OnRun;
     world.start();
     prepare(&world, CLUSTER).await;
     scheduled(&world).await;
-    assert_eq!(indexes(&world).await, [] as [String; 0], "nobody asked");
-    // A placement without clusters has nothing to run, but what it would run is captured before that is known.
-    world.edit_content("value2").await;
-    world.create(CLUSTER.run("first", None, "Initialize")).await;
-    let run = CLUSTER.key("StagedUpdateRun", "first");
-    world.until(&run, "judged", |object| condition(object, "Initialized").is_some()).await;
+    for (at, value) in ["value2", "value3"].into_iter().enumerate() {
+        assert_eq!(indexes(&world).await.len(), at, "nobody asked");
+        world.edit_content(value).await;
+        let name = format!("run-{at}");
+        world.create(CLUSTER.run(&name, None, "Initialize")).await;
+        let run = CLUSTER.key("StagedUpdateRun", &name);
+        let run =
+            world.until(&run, "initialized", |object| is(object, "Initialized", "True")).await;
+        assert_eq!(run["status"]["resourceSnapshotIndexUsed"], at.to_string());
+        let snapshot = format!("example-placement-{at}-snapshot");
+        let snapshot = world.get(&CLUSTER.key("ResourceSnapshot", &snapshot)).await.unwrap();
+        let map = snapshot["spec"]["selectedResources"].as_array().unwrap().last().unwrap();
+        assert_eq!(map["data"]["key"], value, "{snapshot}");
+        // What comes after that moment is not this run's.
+        world.edit_content("later").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

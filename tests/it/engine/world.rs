@@ -16,6 +16,7 @@ pub use crate::support::hub::key;
 use crate::support::{
     hub::{self, server},
     process::PATIENCE,
+    wire::Wire,
 };
 
 pub const PLACEMENT: &str = "placement.kubernetes-fleet.io";
@@ -27,7 +28,8 @@ pub struct World {
     registry: Members,
     pub options: Options,
     engine: Option<(JoinHandle<()>, CancellationToken)>,
-    _servers: Vec<ApiServer>,
+    /// By name; the hub's is empty.
+    servers: BTreeMap<String, ApiServer>,
 }
 
 /// Fleet's definitions, as they are shipped.
@@ -76,13 +78,13 @@ impl World {
             registry: Members::new(),
             options: Options::default(),
             engine: None,
-            _servers: vec![hub_server],
+            servers: BTreeMap::from([(String::new(), hub_server)]),
         };
         for (name, labels) in members {
             let (member_server, member) = server(anchors.iter().copied()).await;
             world.registry.insert(*name, member.client().clone());
             world.members.insert((*name).to_owned(), member);
-            world._servers.push(member_server);
+            world.servers.insert((*name).to_owned(), member_server);
             world
                 .create(json!({"apiVersion": format!("{CLUSTER}/v1beta1"), "kind": "MemberCluster", "metadata": {"name": name, "labels": labels},
                     "spec": {"identity": {"kind": "ServiceAccount", "name": format!("fleet-member-agent-{name}"), "namespace": "fleet-system"}}}))
@@ -97,8 +99,20 @@ impl World {
     }
 
     pub fn start(&mut self) {
+        self.start_with(self.hub.client().clone(), self.registry.clone());
+    }
+
+    /// Starts the engine with this wire to the hub and to every member.
+    pub fn start_on(&mut self, wire: &Wire) {
+        let members = Members::new();
+        for (name, server) in self.servers.iter().filter(|(name, _)| !name.is_empty()) {
+            members.insert(name.as_str(), wire.client_of(name, server.clone()));
+        }
+        self.start_with(wire.client_of("hub", self.servers[""].clone()), members);
+    }
+
+    fn start_with(&mut self, hub: kube::Client, members: Members) {
         let stop = CancellationToken::new();
-        let (hub, members) = (self.hub.client().clone(), self.registry.clone());
         let run = engine::run(hub, members, self.options.clone(), stop.clone());
         self.engine = Some((tokio::spawn(async move { run.await.unwrap() }), stop));
     }
@@ -107,6 +121,14 @@ impl World {
         if let Some((engine, stop)) = self.engine.take() {
             stop.cancel();
             engine.await.unwrap();
+        }
+    }
+
+    /// Ends the engine as a killed process ends: in the middle of whatever it does.
+    pub async fn kill(&mut self) {
+        if let Some((engine, _)) = self.engine.take() {
+            engine.abort();
+            assert!(engine.await.is_err_and(|error| error.is_cancelled()), "it had ended before");
         }
     }
 

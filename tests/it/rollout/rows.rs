@@ -325,6 +325,12 @@ fn a_transient_state_of_the_scheduler_is_waited_out() {
     other.bindings.get_mut("a").unwrap().spec.scheduling_policy_snapshot_name = policy;
     other.settle();
     assert_eq!(other.run("r").status, world.run("r").status);
+    // No more is a run ended by it that is under way (§5.6, 6).
+    let mut world = under_way();
+    world.bindings.get_mut("b").unwrap().spec.scheduling_policy_snapshot_name =
+        "web-old".to_owned();
+    let step = world.look("r");
+    assert!(!step.verdict && step.orders.is_empty() && step.held.is_some(), "{step:?}");
 }
 
 #[test]
@@ -396,9 +402,35 @@ fn a_run_is_aborted_with_fleets_words() {
             format!("{VAL}no latest policy snapshot found for placement /web"),
         ),
         (
+            "1 strategy",
+            |w| w.placement.as_mut().unwrap().spec.strategy.as_mut().unwrap().kind = None,
+            format!(
+                "{VAL}{USER}parent placement does not have an external rollout strategy, current strategy: RollingUpdate"
+            ),
+        ),
+        (
+            "3 several",
+            |w| w.policies.push(w.policies[0].clone()),
+            format!(
+                "{VAL}{UNEXP}multiple active policy snapshots found for placement /web: got 2, want 1"
+            ),
+        ),
+        (
             "3 scheduled",
             |w| bump(&mut w.policies[0].metadata),
             format!("{VAL}policy snapshot `web-0` not fully scheduled yet"),
+        ),
+        (
+            "3 index",
+            |w| drop(w.policies[0].metadata.labels.as_mut().unwrap().remove(meta::POLICY_INDEX)),
+            format!("{VAL}{UNEXP}policy snapshot `/web-0` does not have a policy index label"),
+        ),
+        (
+            "6",
+            |w| w.bindings.clear(),
+            format!(
+                "{VAL}no scheduled or to-be-deleted bindings found for the latest policy snapshot /web-0"
+            ),
         ),
         (
             "4",

@@ -71,6 +71,17 @@ impl TestRepository {
         self.write(path, &text.replace(from, to))
     }
 
+    /// Moves everything in the working tree into a folder of it.
+    pub fn move_all_to(&self, folder: &str) -> &Self {
+        let to = self.path().join(folder);
+        let held: Vec<_> = fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap()).collect();
+        fs::create_dir_all(&to).unwrap();
+        for entry in held.iter().filter(|entry| entry.file_name() != ".git") {
+            fs::rename(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        self
+    }
+
     /// Commits everything, unsigned.
     pub fn commit(&self, message: &str) -> CommitId {
         self.git(&["add", "--all"]);
