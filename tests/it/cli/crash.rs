@@ -1,4 +1,5 @@
-//! Kill the process in the middle of a stage: the next one goes on, loses nothing and repeats nothing.
+//! Kill the process in the middle of a stage: the next one goes on, loses nothing and repeats nothing. Kill the hub: whoever
+//! works on it waits for the next one.
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use tidegate::{
         self, ResourceSnapshot, Run,
         condition::is_true,
         kind::{self},
+        meta,
         run::{STARTED, SUCCEEDED},
     },
     rollout::{self, Cause},
@@ -24,7 +26,7 @@ use crate::support::{
     repository::TestRepository,
 };
 
-async fn client(kubeconfig: &Path) -> Client {
+pub(super) async fn client(kubeconfig: &Path) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     Client::try_from(
@@ -131,4 +133,48 @@ async fn a_kill_in_the_middle_of_a_stage_loses_and_repeats_nothing() {
         "one snapshot for one content"
     );
     drop(third);
+}
+
+/// With the hub down, nothing is forgotten: what is pushed meanwhile is rolled out by the daemon that lived on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_outlives_its_hub() {
+    let repository = TestRepository::new();
+    repository.copy("examples-repo/cluster-scoped");
+    repository.replace("strategies/example-strategy.yaml", "waitTime: 1m", "waitTime: 1s");
+    repository.commit("the fleet");
+    let home = tempfile::tempdir().unwrap();
+    let kubeconfig = home.path().join("data/kubeconfig");
+    let fleet = || {
+        let mut command = tidegate(home.path());
+        command.args(["local", "--data-dir"]).arg(home.path().join("data"));
+        let mut fleet = Running::start(command);
+        fleet.wait_for("ready");
+        fleet
+    };
+    let first = fleet();
+    let mut daemon = tidegate(home.path());
+    daemon.args(["run", "--engine", "none", "--interval", "1s", "--kubeconfig"]).arg(&kubeconfig);
+    daemon.arg("--repository").arg(repository.path());
+    let mut daemon = Running::start(daemon);
+    let hub = client(&kubeconfig).await;
+    let before = wait(&hub, waits_for_approval).await;
+    first.signal("KILL");
+    drop(first);
+
+    repository.replace("apps/web/manifests/configmap.yaml", "value1", "value2");
+    let second = repository.commit("value2");
+    daemon.wait_for("a new tip was read");
+    let _again = fleet();
+    let hub = client(&kubeconfig).await;
+    let after = wait(&hub, |run| {
+        waits_for_approval(run)
+            && run.annotations().get(meta::COMMIT).is_some_and(|of| of == second.as_str())
+    })
+    .await;
+    assert_ne!(after.uid(), before.uid());
+    let older = runs(&hub).get(&before.name_any()).await.unwrap();
+    assert_eq!(older.spec.state.as_deref(), Some("Stop"));
+    assert_eq!(runs(&hub).list(&ListParams::default()).await.unwrap().items.len(), 2);
+    daemon.signal("TERM");
+    assert!(daemon.wait().success(), "{}", daemon.everything());
 }

@@ -54,15 +54,33 @@ fn the_reference_page_of_the_command_line_is_fresh() {
 }
 
 #[test]
-fn misuse_is_an_error_with_a_usage_line() {
+fn misuse_is_an_error_that_says_where_to_look() {
     let home = tempfile::tempdir().unwrap();
-    for arguments in
-        [&["nonsense"][..], &["local", "--port", "many"], &["run"], &["demo", "--wait", "1d"]]
-    {
+    for (arguments, said) in [
+        (&["nonsense"][..], "Usage: tidegate <COMMAND>"),
+        (&["local", "--port", "many"], "For more information, try '--help'."),
+        (&["demo", "--wait", "1d"], "For more information, try '--help'."),
+        (&["watch"], "Usage: tidegate watch"),
+        (&["run"], "hint: "),
+    ] {
         let output = tidegate(home.path()).args(arguments).output().unwrap();
+        let talk = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: "), "{arguments:?}");
+        assert!(talk.starts_with("error: ") && talk.contains(said), "{arguments:?}: {talk}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_shell_is_told_of_every_command() {
+    let home = tempfile::tempdir().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = tidegate(home.path()).args(["completion", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{shell}");
+        for word in COMMANDS.iter().chain(&["--until-asked", "--snapshot-mode"]) {
+            assert!(script.contains(word.trim_start_matches('-')), "{shell} has no {word}");
+        }
     }
 }
 

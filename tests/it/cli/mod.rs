@@ -7,6 +7,8 @@ mod local;
 mod manual;
 mod pages;
 mod reference;
+mod secrets;
+mod settings;
 mod shell;
 mod tutorial;
 mod watch;

@@ -46,6 +46,19 @@ async fn a_member_joins_and_leaves_again() {
     assert_eq!(again["metadata"]["uid"], joined["metadata"]["uid"]);
     assert_eq!(get(&world, &secret("member1")).await.unwrap()["data"], before["data"]);
 
+    // Its kubeconfig may stand elsewhere, and name it as nobody but itself can reach it.
+    let elsewhere = world.home.path().join("member1.kubeconfig");
+    let real = world.server("member1");
+    let own = world.kubeconfig_of("member1", TOKEN).replace(real, "https://127.0.0.1:1");
+    std::fs::write(&elsewhere, own).unwrap();
+    let elsewhere = elsewhere.to_string_lossy();
+    let (code, said) =
+        world.run(&["join", "member1", "--member-kubeconfig", &elsewhere, "--member-server", real]);
+    assert_eq!(code, Some(0), "{said}");
+    let held = get(&world, &secret("member1")).await.unwrap();
+    assert_ne!(held["data"], before["data"], "the credentials are those given last");
+    world.until(&member("member1"), "well", is_healthy).await;
+
     let (code, said) = world.run(&["leave", "member1", "--context", "hub"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("What was applied to it stays there"), "{said}");
