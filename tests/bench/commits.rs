@@ -20,10 +20,45 @@ use crate::{median, ninetieth, report, seconds, support::repository::TestReposit
 
 const COMMITS: usize = 20;
 
-pub async fn measure() {
+/// Adds 100,000 files and 50,000 commits: manifests of a folder that no Rollout has, in a history that touches them.
+pub fn enlarge(work: &TestRepository) {
+    use std::{fmt::Write as _, io::Write as _};
+    let mut stream = String::new();
+    let author = "committer Test <test@example.com> 1700000000 +0000";
+    let file = |number: usize, text: &str| {
+        let path = format!("elsewhere/{}/{}/{number}.yaml", number % 100, number / 100 % 100);
+        format!("M 644 inline {path}\ndata {}\n{text}\n", text.len())
+    };
+    let _ =
+        write!(stream, "commit refs/heads/main\n{author}\ndata 4\nmany\nfrom refs/heads/main^0\n");
+    for number in 0..FILES {
+        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}}}\n");
+        stream.push_str(&file(number, &text));
+    }
+    for number in 0..HISTORY {
+        let _ = write!(stream, "commit refs/heads/main\n{author}\ndata 4\nnext\n");
+        stream.push_str(&file(
+            number % FILES,
+            &format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: c{number}}}}}"),
+        ));
+    }
+    let mut import = work.command();
+    import.args(["fast-import", "--quiet"]).stdin(std::process::Stdio::piped());
+    let mut import = import.spawn().unwrap();
+    import.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
+    assert!(import.wait().unwrap().success());
+    work.git(&["reset", "--quiet", "--hard"]);
+}
+
+const FILES: usize = 100_000;
+const HISTORY: usize = 50_000;
+
+/// Measures commits to a repository that `prepare` has changed.
+pub async fn measure(which: &str, prepare: impl Fn(&TestRepository)) {
     let folder = tempfile::tempdir().unwrap();
     let work = TestRepository::new();
     work.copy("examples-repo/cluster-scoped").commit("first");
+    prepare(&work);
     let fleet =
         Fleet::start(Storage::Memory, tutorial_members(3), tidegate::engine::Options::default())
             .await
@@ -66,12 +101,12 @@ pub async fn measure() {
         created.push(started.elapsed());
     }
     report(
-        "commit to a local repository: applied on the hub",
+        &format!("commit to a local repository{which}: applied on the hub"),
         &seconds(median(applied)),
         "Flux, triggered by hand: 0.26 s (recorded)",
     );
     report(
-        "commit to a local repository: run created, median",
+        &format!("commit to a local repository{which}: run created, median"),
         &seconds(median(created.clone())),
         "",
     );

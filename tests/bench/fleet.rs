@@ -52,18 +52,38 @@ pub async fn apply_kind(client: &Client, kind: Kind, name: &str, spec: Value) {
     apply(client, &kind.resource(), &object).await;
 }
 
-/// Applies the tutorial's namespace, ConfigMap and placement.
-pub async fn workload(client: &Client, value: &str) {
-    let core = |kind: &str, plural: &str| ApiResource {
+fn core(kind: &str, plural: &str) -> ApiResource {
+    ApiResource {
         group: String::new(),
         version: "v1".into(),
         api_version: "v1".into(),
         kind: kind.into(),
         plural: plural.into(),
-    };
-    let namespace =
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "test-namespace"}});
+    }
+}
+
+/// Applies a namespace.
+pub async fn namespace(client: &Client, name: &str) {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     apply(client, &core("Namespace", "namespaces"), &namespace).await;
+}
+
+/// Waits until a placement's clusters are chosen.
+pub async fn scheduled(client: &Client, name: &str) {
+    let placements: Api<api::Placement> =
+        Api::all_with(client.clone(), &kind::CLUSTER_RESOURCE_PLACEMENT.resource());
+    wait(placements, name, |placement: &api::Placement| {
+        placement.status.as_ref().is_some_and(|status| {
+            condition::truth(&status.conditions, "ClusterResourcePlacementScheduled")
+                == Some(Truth::True)
+        })
+    })
+    .await;
+}
+
+/// Applies the tutorial's namespace, ConfigMap and placement.
+pub async fn workload(client: &Client, value: &str) {
+    namespace(client, "test-namespace").await;
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "test-cm", "namespace": "test-namespace"}, "data": {"key": value}});
     apply(client, &core("ConfigMap", "configmaps"), &map).await;
     let selector =

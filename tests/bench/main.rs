@@ -7,8 +7,10 @@
 
 mod commits;
 mod fleet;
+mod idle;
 mod requests;
 mod runs;
+mod signatures;
 mod startup;
 // The tests' own: processes, repositories, real API servers.
 #[path = "../it/support/mod.rs"]
@@ -23,14 +25,20 @@ fn main() {
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 10] = [
         ("startup", |runtime| runtime.block_on(startup::measure())),
         ("noop-100", |runtime| {
             runtime.block_on(runs::noop(100, 5, "KubeFleet: 56 to 82 s (recorded)"))
         }),
         ("noop-1000", |runtime| runtime.block_on(runs::noop(1_000, 3, "target: 10 s"))),
         ("tutorial", |runtime| runtime.block_on(runs::tutorial_with_ten_seconds())),
-        ("commit", |runtime| runtime.block_on(commits::measure())),
+        ("concurrent", |runtime| runtime.block_on(runs::concurrent(1_000))),
+        ("commit", |runtime| runtime.block_on(commits::measure("", |_| {}))),
+        ("large-repository", |runtime| {
+            runtime.block_on(commits::measure(", large repository", commits::enlarge));
+        }),
+        ("signatures", |_| signatures::measure()),
+        ("idle", |runtime| runtime.block_on(idle::measure())),
         ("requests", |runtime| runtime.block_on(requests::measure())),
     ];
     for (name, part) in parts {

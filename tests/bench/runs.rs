@@ -47,6 +47,30 @@ pub async fn noop(clusters: usize, rounds: usize, beside: &str) {
     fleet.shut_down().await;
 }
 
+/// As many placements as that, each with a run, all made at once; three members, a stage each.
+pub async fn concurrent(placements: usize) {
+    let fleet = fleet::in_memory(3, 3).await;
+    let hub = fleet.hub();
+    fleet::apply_kind(&hub, kind::CLUSTER_STAGED_UPDATE_STRATEGY, "three", stages(3)).await;
+    let started = Instant::now();
+    let one = async |number: usize| {
+        let name = format!("placed-{number:04}");
+        fleet::namespace(&hub, &name).await;
+        let selector = json!({"group": "", "version": "v1", "kind": "Namespace", "name": name});
+        let spec = json!({"resourceSelectors": [selector], "policy": {"placementType": "PickAll"}, "strategy": {"type": "External"}});
+        fleet::apply_kind(&hub, kind::CLUSTER_RESOURCE_PLACEMENT, &name, spec).await;
+        fleet::scheduled(&hub, &name).await;
+        let spec =
+            json!({"placementName": name, "stagedRolloutStrategyName": "three", "state": "Run"});
+        fleet::apply_kind(&hub, kind::CLUSTER_STAGED_UPDATE_RUN, &name, spec).await;
+        fleet::succeeded(&hub, &name).await;
+    };
+    futures::stream::iter(0..placements).for_each_concurrent(placements, one).await;
+    let what = format!("{placements} runs at the same time, placements included");
+    report(&what, &seconds(started.elapsed()), "KubeFleet: 1 to 2 h (recorded)");
+    fleet.shut_down().await;
+}
+
 /// The tutorial's run with a wait of 10 s, approved at once.
 pub async fn tutorial_with_ten_seconds() {
     let fleet = tidegate::local::Fleet::start(
