@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{accept::Text, body::Body, failure::Failure};
@@ -37,7 +38,7 @@ impl Answer {
     }
 
     /// A value, in the format that the client wants.
-    pub(super) fn value(code: StatusCode, value: &Value, text: Text) -> Answer {
+    pub(super) fn value(code: StatusCode, value: &impl Serialize, text: Text) -> Answer {
         match text {
             Text::Json => {
                 // A newline, so that `curl` ends its line.

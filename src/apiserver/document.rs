@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Method, StatusCode, header, request::Parts};
 use jiff::SignedDuration;
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -35,12 +36,13 @@ pub(super) fn answer(server: &Server, route: &Route<'_>, parts: &Parts) -> Answe
         Route::OpenApiV2 => open_api_v2(&served, accepts),
         Route::Version2 => plain(Some(version()), accepts),
         Route::Health { endpoint, check } => health(endpoint, *check, parts),
+        Route::Metrics => metrics(server),
         Route::Root => plain(Some(root(&served)), accepts),
         Route::Resource(_) => Answer::no_page(),
     }
 }
 
-fn plain(document: Option<Value>, accepts: &str) -> Answer {
+fn plain(document: Option<impl Serialize>, accepts: &str) -> Answer {
     match (document, Accept::choose(accepts)) {
         (Some(document), Ok(accept)) => Answer::value(StatusCode::OK, &document, accept.text),
         (None, _) => Answer::no_page(),
@@ -162,6 +164,10 @@ fn version() -> Value {
     json!({
         "major": "1",
         "minor": "36",
+        "emulationMajor": "1",
+        "emulationMinor": "36",
+        "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "35",
         "gitVersion": format!("{}+tidegate-{}", openapi::VERSION, env!("CARGO_PKG_VERSION")),
         "gitCommit": "",
         "gitTreeState": "clean",
@@ -188,6 +194,27 @@ fn health(endpoint: &str, check: Option<&str>, parts: &Parts) -> Answer {
     }
 }
 
+/// What the server counts, as Prometheus reads it, under the names of kube-apiserver.
+fn metrics(server: &Server) -> Answer {
+    let version = openapi::VERSION;
+    let mut text = format!(
+        "# HELP kubernetes_build_info What is served: the version of the API.\n\
+         # TYPE kubernetes_build_info gauge\n\
+         kubernetes_build_info{{git_version=\"{version}\",major=\"1\",minor=\"36\"}} 1\n\
+         # HELP apiserver_resource_objects Objects that are stored, by resource.\n\
+         # TYPE apiserver_resource_objects gauge\n"
+    );
+    let mut counts = server.store.counts();
+    counts.sort_by(|(a, _), (b, _)| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
+    for (of, count) in counts {
+        let (group, plural) = (&of.group, &of.plural);
+        text.push_str(&format!(
+            "apiserver_resource_objects{{group=\"{group}\",resource=\"{plural}\"}} {count}\n"
+        ));
+    }
+    Answer::text(StatusCode::OK, text).of_type("text/plain; version=0.0.4; charset=utf-8")
+}
+
 fn root(served: &Served) -> Value {
     let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
     for definition in &served.definitions {
@@ -196,7 +223,9 @@ fn root(served: &Served) -> Value {
             paths.push(format!("/apis/{}", definition.api_version()));
         }
     }
-    paths.extend(["/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(
+        ["/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"].map(str::to_owned),
+    );
     paths.sort();
     paths.dedup();
     json!({"paths": paths})

@@ -34,6 +34,8 @@ pub(super) enum Route<'p> {
         /// One check; all of them when absent.
         check: Option<&'p str>,
     },
+    /// `/metrics`.
+    Metrics,
     /// `/`.
     Root,
 }
@@ -69,6 +71,7 @@ pub(super) fn parse(path: &str) -> Option<Route<'_>> {
         ),
         ["openapi", "v2"] => Route::OpenApiV2,
         ["version"] => Route::Version2,
+        ["metrics"] => Route::Metrics,
         [endpoint @ ("healthz" | "livez" | "readyz")] => Route::Health { endpoint, check: None },
         [endpoint @ ("healthz" | "livez" | "readyz"), check] => {
             Route::Health { endpoint, check: Some(check) }
@@ -150,7 +153,8 @@ mod tests {
         assert_eq!(parse("/openapi/v3/apis/a.io/v1"), Some(Route::OpenApi("apis/a.io/v1")));
         let check = Some("etcd");
         assert_eq!(parse("/readyz/etcd"), Some(Route::Health { endpoint: "readyz", check }));
-        assert_eq!(parse("/metrics"), None);
+        assert_eq!(parse("/metrics"), Some(Route::Metrics));
+        assert_eq!(parse("/metrics/slis"), None);
         assert_eq!(parse("/api/v1/a/b/c/d/e"), None);
     }
 }

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     ResourceDefinition,
@@ -252,61 +255,98 @@ fn group_entry(group: &str, versions: &Versions<'_>) -> Value {
     json!({"name": group, "preferredVersion": versions.first(), "versions": versions})
 }
 
-/// `GET /api/v1` and `GET /apis/GROUP/VERSION`: `APIResourceList`; `None` for what is not served.
+/// An `APIResourceList`. Its fields are in the order in which kube-apiserver writes them: people read the text of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceList<'d> {
+    kind: &'static str,
+    /// Left out for the core group, whose list is as old as Kubernetes and says less of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<&'static str>,
+    group_version: String,
+    resources: Vec<PlainResource<'d>>,
+}
+
+/// A resource or a subresource in it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlainResource<'d> {
+    name: String,
+    singular_name: &'d str,
+    namespaced: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'d str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'d str>,
+    kind: &'d str,
+    verbs: Vec<&'static str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    short_names: &'d [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    categories: &'d [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage_version_hash: Option<String>,
+}
+
+/// `GET /api/v1` and `GET /apis/GROUP/VERSION`; `None` for what is not served.
 #[must_use]
-pub fn resource_list(
-    definitions: &[ResourceDefinition],
+pub fn resource_list<'d>(
+    definitions: &'d [ResourceDefinition],
     group: &str,
     version: &str,
-) -> Option<Value> {
+) -> Option<ResourceList<'d>> {
     let groups = groups(definitions);
     let (_, versions) = groups.iter().find(|(name, _)| *name == group)?;
     let (_, served) = versions.iter().find(|(name, _)| *name == version)?;
     let mut resources = Vec::new();
     for of in served {
         resources.push(plain_resource(of));
-        for sub in subresources(of) {
-            let mut resource = json!({
-                "name": format!("{}/{}", of.plural, sub.name),
-                "singularName": "",
-                "namespaced": of.namespaced,
-                "kind": sub.kind,
-                "verbs": verbs(sub.verbs),
-            });
-            if sub.group != of.group {
-                resource["group"] = sub.group.into();
-                resource["version"] = sub.version.into();
-            }
-            resources.push(resource);
-        }
+        resources.extend(subresources(of).into_iter().map(|sub| plain_subresource(of, &sub)));
     }
-    let mut list = json!({
-        "kind": "APIResourceList",
-        "groupVersion": api_version(group, version),
-        "resources": resources,
-    });
-    // The list of the core group is as old as Kubernetes, and says less of itself.
-    if !group.is_empty() {
-        list["apiVersion"] = "v1".into();
-    }
-    Some(list)
+    Some(ResourceList {
+        kind: "APIResourceList",
+        api_version: (!group.is_empty()).then_some("v1"),
+        group_version: api_version(group, version),
+        resources,
+    })
 }
 
-fn plain_resource(of: &ResourceDefinition) -> Value {
-    let mut resource = json!({
-        "name": of.plural,
-        "singularName": of.singular,
-        "namespaced": of.namespaced,
-        "kind": of.kind,
-        "verbs": verbs(&of.verbs),
-    });
-    if !of.short_names.is_empty() {
-        resource["shortNames"] = json!(of.short_names);
+fn plain_resource(of: &ResourceDefinition) -> PlainResource<'_> {
+    PlainResource {
+        name: of.plural.clone(),
+        singular_name: &of.singular,
+        namespaced: of.namespaced,
+        group: None,
+        version: None,
+        kind: &of.kind,
+        verbs: of.verbs.iter().map(|verb| verb.name()).collect(),
+        short_names: &of.short_names,
+        categories: &of.categories,
+        storage_version_hash: of.allows(Verb::Get).then(|| storage_version_hash(of)),
     }
-    if !of.categories.is_empty() {
-        resource["categories"] = json!(of.categories);
+}
+
+fn plain_subresource<'d>(of: &'d ResourceDefinition, sub: &Subresource<'d>) -> PlainResource<'d> {
+    let is_of_another_group = sub.group != of.group;
+    PlainResource {
+        name: format!("{}/{}", of.plural, sub.name),
+        singular_name: "",
+        namespaced: of.namespaced,
+        group: is_of_another_group.then_some(sub.group),
+        version: is_of_another_group.then_some(sub.version),
+        kind: sub.kind,
+        verbs: sub.verbs.iter().map(|verb| verb.name()).collect(),
+        short_names: &[],
+        categories: &[],
+        storage_version_hash: None,
     }
-    resource
+}
+
+/// What tells clients that objects are stored in another form than before.
+fn storage_version_hash(of: &ResourceDefinition) -> String {
+    let (group, version) = &of.stored_as;
+    let digest = Sha256::digest(format!("{group}/{version}/{}", of.kind));
+    STANDARD.encode(&digest[..8])
 }
 
 #[cfg(test)]
@@ -359,7 +399,12 @@ mod tests {
 
     #[test]
     fn resources_come_with_their_subresources() {
-        let list = resource_list(&served(), "apps", "v1").unwrap();
+        let served = served();
+        let text = |group, version| {
+            let list = resource_list(&served, group, version)?;
+            serde_json::to_string(&list).ok()
+        };
+        let list: Value = serde_json::from_str(&text("apps", "v1").unwrap()).unwrap();
         let names: Vec<_> = list["resources"]
             .as_array()
             .unwrap()
@@ -378,9 +423,15 @@ mod tests {
             ]
         );
         assert_eq!(list["resources"][4]["group"], "autoscaling");
-        assert_eq!(resource_list(&served(), "apps", "v2"), None);
-        let core = resource_list(&served(), "", "v1").unwrap();
-        assert_eq!(core["groupVersion"], "v1");
+        assert_eq!(text("apps", "v2"), None);
+        let core = text("", "v1").unwrap();
+        assert!(core.starts_with(r#"{"kind":"APIResourceList","groupVersion":"v1","#), "{core}");
+        let entry = concat!(
+            r#"{"name":"configmaps","singularName":"configmap","namespaced":true,"kind":"ConfigMap","#,
+            r#""verbs":["create","delete","deletecollection","get","list","patch","update","watch"],"#,
+            r#""shortNames":["cm"],"storageVersionHash":"qFsyl6wFWjQ="}"#,
+        );
+        assert!(core.contains(entry), "{core}");
     }
 
     #[test]

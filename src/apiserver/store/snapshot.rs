@@ -71,6 +71,13 @@ impl Store {
         Ok(Page { revision, objects: objects.into_values().collect() })
     }
 
+    /// How many objects there are of each resource that has some or had.
+    pub(crate) fn counts(&self) -> Vec<(Arc<ResourceId>, usize)> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let all = state.collections();
+        all.map(|(resource, of)| (Arc::clone(resource), of.objects.len())).collect()
+    }
+
     /// Whether `namespace` holds any object of any resource.
     pub(crate) fn resources_in(&self, namespace: &str) -> Vec<Arc<ResourceId>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
