@@ -333,9 +333,9 @@ impl Failure {
         failure
     }
 
-    /// 422 about a patch whose result is no object of the kind.
-    pub(super) fn invalid_patch(patched: &Value, why: &str) -> Failure {
-        let error = FieldError::invalid("patch", &patched.to_string().into(), why);
+    /// 422 about a patch, shown by `shown`, whose result is no object of the kind.
+    pub(super) fn invalid_patch(shown: &str, why: &str) -> Failure {
+        let error = FieldError::invalid("patch", &shown.into(), why);
         let message = format!(" \"\" is invalid: {error}");
         let mut failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
         failure.details.insert("causes".to_owned(), json!([cause(&error)]));

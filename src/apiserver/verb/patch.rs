@@ -156,8 +156,14 @@ async fn create_by_apply(
     call.create_object(object, &body.duplicates, options, Origin::Apply).await
 }
 
-/// What is applied is of the kind, and has the name, of the path.
-fn check_applied(call: &Call, name: &str, part: Part, applied: &Value) -> Result<(), Failure> {
+/// What is applied is of the kind, and has the name, of the path. What is there already need not be named.
+fn check_applied(
+    call: &Call,
+    name: &str,
+    part: Part,
+    live: Option<&Value>,
+    applied: &Value,
+) -> Result<(), Failure> {
     let definition = call.definition();
     let text = |field: &str| applied.get(field).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
@@ -174,7 +180,10 @@ fn check_applied(call: &Call, name: &str, part: Part, applied: &Value) -> Result
         return Err(Failure::bad_request(format!("invalid object type: {shown}, Kind={kind}")));
     }
     call.check_namespace(&mut applied.clone())?;
-    check_name(applied, name)
+    match object::name(applied) {
+        "" if live.is_some() => Ok(()),
+        _ => check_name(applied, name),
+    }
 }
 
 fn apply_to(
@@ -187,7 +196,7 @@ fn apply_to(
     force: bool,
 ) -> Result<Value, Failure> {
     let definition = call.definition();
-    check_applied(call, name, part, applied)?;
+    check_applied(call, name, part, live, applied)?;
     let applied = match (part, live) {
         (Part::Scale, Some(live)) => &scale::applied(definition, live, applied)?,
         _ => applied,
@@ -251,7 +260,7 @@ fn check_patched(call: &Call, name: &str, new: &mut Value, origin: Origin) -> Re
         let has_kind = new.get("kind").and_then(Value::as_str).is_some_and(|kind| !kind.is_empty());
         if !has_kind {
             let why = format!("Object 'Kind' is missing in '{new}'");
-            return Err(Failure::invalid_patch(new, &why));
+            return Err(call.unfit(new, &why));
         }
         if api_version != expected {
             let why = format!("must be {expected}");
@@ -262,13 +271,29 @@ fn check_patched(call: &Call, name: &str, new: &mut Value, origin: Origin) -> Re
     }
     call.check_kind(new).map_err(|why| match why {
         WrongKind::Refused(failure) => failure,
-        WrongKind::Unread(why) => Failure::invalid_patch(new, &why),
+        WrongKind::Unread(why) => call.unfit(new, &why),
     })?;
     // What server-side apply merged has the types of its schema.
     if origin == Origin::Patch {
-        admission::check_types(definition, new).map_err(|why| Failure::invalid_patch(new, &why))?;
+        let check = match way(call)? {
+            Way::Strategic => admission::check_restored,
+            _ => admission::check_types,
+        };
+        check(definition, new).map_err(|why| call.unfit(new, &why))?;
     }
     object::metadata_mut(new);
     check_name(new, name)?;
     call.check_namespace(new)
+}
+
+impl Call {
+    /// 422 about a patch whose result is no object of the kind. A strategic merge patch is quoted as it came, others by
+    /// what they made.
+    pub(super) fn unfit(&self, patched: &Value, why: &str) -> Failure {
+        let shown = match (self.content_type.as_str(), decode::json(&self.body)) {
+            (STRATEGIC, Ok(patch)) => patch::go_print(&patch.value),
+            _ => patched.to_string(),
+        };
+        Failure::invalid_patch(&shown, why)
+    }
 }

@@ -417,7 +417,7 @@ impl Call {
             (FieldValidation::Strict, before) => {
                 let message = format!("strict decoding error: {}", said.join(", "));
                 Err(match before {
-                    Some(patched) => Failure::invalid_patch(&patched, &message),
+                    Some(patched) => self.unfit(&patched, &message),
                     None => self.unreadable(&message),
                 })
             }

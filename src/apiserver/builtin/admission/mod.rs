@@ -29,6 +29,7 @@ pub use self::{
     bare_pod::system_priority,
     metadata::selects as label_selector_matches,
     pod_parts::{take_sizes, validate_debugging, validate_resize},
+    service::api_address,
 };
 
 use jiff::Timestamp;
@@ -65,6 +66,14 @@ pub fn check_types(definition: &ResourceDefinition, object: &Value) -> Result<()
         }
         (None, _) => Ok(()),
     }
+}
+
+/// Whether a strategically merged object of a built-in kind has the types that Go could restore it with.
+///
+/// # Errors
+/// The first value that has not, in the words of Go's converter.
+pub fn check_restored(definition: &ResourceDefinition, object: &Value) -> Result<(), String> {
+    definition.type_id().map_or(Ok(()), |id| types::check_restored(id, object))
 }
 
 /// What the writer of a new or changed object is warned of.

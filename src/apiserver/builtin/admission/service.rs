@@ -174,6 +174,13 @@ fn seed(service: &Value, salt: &str) -> u64 {
     hash.finalize().iter().take(7).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
+/// The first address, which is that of the API server's own service.
+#[must_use]
+pub fn api_address() -> String {
+    let (a, b) = CLUSTER_NETWORK;
+    format!("{a}.{b}.0.1")
+}
+
 fn free_address(service: &Value, context: &Context<'_>) -> Option<String> {
     let (a, b) = CLUSTER_NETWORK;
     let start = seed(service, "") % 65536;

@@ -24,6 +24,25 @@ pub(in crate::apiserver::builtin) fn check(id: TypeId, object: &Value) -> Result
     }
 }
 
+/// Checks one value that stands in no struct.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn value(shape: &Shape, value: &Value) -> Result<(), String> {
+    value_fits(shape, value, &UNNAMED, &mut Vec::new())
+}
+
+/// Where a value is not in a struct.
+static UNNAMED: Type = Type {
+    package: "",
+    group: "",
+    name: "",
+    is_kind: false,
+    atomic: false,
+    about: "",
+    fields: Vec::new(),
+};
+
 fn fields<'v>(
     of: &Type,
     outer: &Type,
@@ -131,7 +150,7 @@ fn cannot(value: &str, shape: &Shape, holder: &Type, path: &[&str]) -> String {
     )
 }
 
-fn kind_of(value: &Value) -> &'static str {
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

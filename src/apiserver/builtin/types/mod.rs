@@ -5,6 +5,7 @@ mod fields;
 mod normal;
 mod quantity;
 mod required;
+mod restore;
 mod schema;
 
 pub(super) use self::{
@@ -13,5 +14,6 @@ pub(super) use self::{
     normal::{blank, normalize},
     quantity::amount as quantity_amount,
     required::missing,
+    restore::check as check_restored,
     schema::{component_name, open_api_components, structural_schema},
 };
