@@ -26,9 +26,6 @@ pub(super) async fn create(call: &Call) -> Result<Answer, Failure> {
     if call.is_computed() {
         return call.present_value(StatusCode::CREATED, &computed(value, call));
     }
-    if object::revision(&value).is_some_and(|revision| revision != 0) {
-        return Err(Failure::faulty("resourceVersion should not be set on objects to be created"));
-    }
     let prefix = object::text(&value, "generateName").to_owned();
     let is_generated = object::name(&value).is_empty() && !prefix.is_empty();
     for attempt in 1.. {
@@ -85,6 +82,7 @@ impl Call {
             return Err(Failure::method_not_allowed_because(definition, why));
         }
         let key = Key::new(&self.resource.id, self.namespace(), &name);
+        let said = object::revision(&object).filter(|revision| *revision != 0);
         loop {
             let relies_on = self.open_namespace(&name)?;
             // Also said before anything else is judged, as kube-apiserver does not.
@@ -93,8 +91,12 @@ impl Call {
             if options.dry_run {
                 return match self.server.store.get(&key) {
                     Some(_) => Err(Failure::already_exists(definition, &name)),
-                    None => Ok(Made::Dry(object, warnings)),
+                    None => Ok(Made::Dry(with_revision(object, said), warnings)),
                 };
+            }
+            if origin == Origin::Body && said.is_some() {
+                let why = "resourceVersion should not be set on objects to be created";
+                return Err(Failure::faulty(why).warn(warnings));
             }
             let object = self.resource.to_stored(object);
             let write = Write { key: key.clone(), from: None, object, delete: false, relies_on };
@@ -134,6 +136,14 @@ impl Call {
         let definition = self.definition();
         definition.builtin && !definition.allows(crate::apiserver::builtin::Verb::Get)
     }
+}
+
+/// An object that is not stored, with the revision that its writer said: only the store minds.
+fn with_revision(mut object: Value, said: Option<u64>) -> Value {
+    if let Some(revision) = said {
+        object::set(&mut object, "resourceVersion", revision.to_string().into());
+    }
+    object
 }
 
 /// A prefix and five characters, without those that make words (`apimachinery/pkg/util/rand`).

@@ -10,7 +10,10 @@ use super::{
     metadata::{all, labels},
     service::selects,
 };
-use crate::apiserver::schema::{FieldError, FieldErrorKind};
+use crate::apiserver::{
+    object,
+    schema::{FieldError, FieldErrorKind},
+};
 
 /// Validates a Service.
 pub(super) fn validate(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
@@ -71,17 +74,41 @@ pub(super) fn validate(new: &Value, old: Option<&Value>, errors: &mut Vec<FieldE
 
 /// What has no effect on a service without an address.
 pub(super) fn warnings(service: &Value) -> Vec<String> {
-    if text(service, "/spec/clusterIP") != "None" {
-        return Vec::new();
+    let has_external_ips = !list(service, "/spec/externalIPs").is_empty();
+    let is_named = text(service, "/spec/type") == "ExternalName";
+    let is_headless = text(service, "/spec/clusterIP") == "None";
+    let mut said = Vec::new();
+    if object::metadata(service, "annotations").is_some_and(|all| all.get(HINTS).is_some()) {
+        said.push(format!("annotation {HINTS} is deprecated, please use {TOPOLOGY} instead"));
     }
-    let ignored = [
-        ("spec.loadBalancerIP", !text(service, "/spec/loadBalancerIP").is_empty()),
-        ("spec.externalIPs", !list(service, "/spec/externalIPs").is_empty()),
-        ("spec.SessionAffinity", text(service, "/spec/sessionAffinity") == "ClientIP"),
-    ];
-    let ignored = ignored.into_iter().filter(|(_, is_set)| *is_set);
-    ignored.map(|(field, _)| format!("{field} is ignored for headless services")).collect()
+    if is_headless {
+        let ignored = [
+            ("spec.loadBalancerIP", !text(service, "/spec/loadBalancerIP").is_empty()),
+            ("spec.externalIPs", has_external_ips),
+            ("spec.SessionAffinity", text(service, "/spec/sessionAffinity") == "ClientIP"),
+        ];
+        let ignored = ignored.into_iter().filter(|(_, is_set)| *is_set);
+        said.extend(ignored.map(|(field, _)| format!("{field} is ignored for headless services")));
+    } else if has_external_ips && !is_named {
+        let why = "is deprecated and may no longer be implemented in some clusters";
+        said.push(format!("spec.externalIPs {why}"));
+    }
+    if is_named && has_external_ips {
+        said.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
+    }
+    if !is_named && !text(service, "/spec/externalName").is_empty() {
+        said.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
+    }
+    if text(service, "/spec/trafficDistribution") == "PreferClose" {
+        let why = "\"PreferClose\" is deprecated; use \"PreferSameZone\"";
+        said.push(format!("spec.trafficDistribution: {why}"));
+    }
+    said
 }
+
+/// The older annotation of two that say how traffic keeps near.
+const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+const TOPOLOGY: &str = "service.kubernetes.io/topology-mode";
 
 /// There is one family here, and only what has no address and selects nothing may ask for another.
 fn families(service: &Value, errors: &mut Vec<FieldError>) {

@@ -31,9 +31,8 @@ fn template(spec: &mut Value) {
     }
 }
 
-/// Fills the defaults of a ReplicaSet, which takes the labels of its pods where it has none.
+/// Fills the defaults of a ReplicaSet.
 pub(super) fn prepare_replica_set(object: &mut Value) {
-    inherit_labels(object);
     let Some(spec) = object_at(object, "spec") else { return };
     fill(spec, "replicas", 1);
     template(spec);
