@@ -63,6 +63,7 @@ fn add(definition: &ResourceDefinition, hash: &mut Sha256) {
         hash.update(env!("CARGO_PKG_VERSION"));
     } else {
         hash.update(definition.schema_json().to_string());
+        hash.update(definition.selectable_fields.join(","));
     }
 }
 
@@ -97,6 +98,10 @@ pub fn document(definitions: &[ResourceDefinition], group: &str, version: &str) 
                 name
             }
         };
+        if definition.allows(Verb::List) {
+            components.insert(LIST_META.to_owned(), list_meta());
+            components.insert(list_name(definition, &component), list(definition, &component));
+        }
         add_paths(definition, &component, &mut paths);
     }
     Some(json!({
@@ -106,6 +111,61 @@ pub fn document(definitions: &[ResourceDefinition], group: &str, version: &str) 
         "components": {"schemas": components},
     }))
 }
+
+const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+
+/// What lists say of themselves.
+fn list_meta() -> Value {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    json!({
+        "description": "What a list says of itself.",
+        "type": "object",
+        "properties": {
+            "continue": text("Asks for what comes after this part of the list."),
+            "remainingItemCount": {
+                "type": "integer", "format": "int64", "description": "How many objects come after this part.",
+            },
+            "resourceVersion": text("The version of the store that the list shows."),
+            "selfLink": text("Not used any more."),
+        },
+    })
+}
+
+/// `com.example.v1.WidgetList` beside `com.example.v1.Widget`.
+fn list_name(of: &ResourceDefinition, component: &str) -> String {
+    let (package, _) = component.rsplit_once('.').unwrap_or(("", component));
+    format!("{package}.{}", of.list_kind)
+}
+
+fn list(of: &ResourceDefinition, component: &str) -> Value {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    json!({
+        "description": format!("A list of objects of the kind {}.", of.kind),
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "apiVersion": text(API_VERSION),
+            "items": {
+                "description": format!("List of {}", of.plural),
+                "type": "array",
+                "items": {"default": {}, "allOf": [reference(component)]},
+            },
+            "kind": text(KIND),
+            "metadata": {
+                "description": "What the list says of itself.",
+                "default": {},
+                "allOf": [reference(LIST_META)],
+            },
+        },
+        "x-kubernetes-group-version-kind": [
+            {"group": of.group, "version": of.version, "kind": of.list_kind},
+        ],
+    })
+}
+
+const API_VERSION: &str = "Group and version of this form of the object.";
+const KIND: &str = "What the object is, in camel case.";
 
 /// `com.example.v1.Widget` for `example.com`.
 fn custom_component_name(definition: &ResourceDefinition) -> String {
@@ -117,24 +177,55 @@ fn custom_component_name(definition: &ResourceDefinition) -> String {
 /// The schema of a custom kind with the fields that every object has.
 fn custom_component(definition: &ResourceDefinition) -> Value {
     let mut schema = (**definition.schema_json()).clone();
+    embed(&mut schema);
+    add_common(&mut schema);
     if let Some(schema) = schema.as_object_mut() {
-        let properties = schema.entry("properties").or_insert_with(|| json!({}));
-        if let Some(properties) = properties.as_object_mut() {
-            let text = |about: &str| json!({"type": "string", "description": about});
-            properties.insert(
-                "apiVersion".to_owned(),
-                text("Group and version of this form of the object."),
-            );
-            properties.insert("kind".to_owned(), text("What the object is, in camel case."));
-            let reference = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
-            properties.insert(
-                "metadata".to_owned(),
-                json!({"description": "Name, labels and what the server keeps.", "allOf": [{"$ref": reference}]}),
-            );
-        }
         schema.insert("x-kubernetes-group-version-kind".to_owned(), json!([gvk(definition)]));
+        let selectable: Vec<Value> =
+            definition.selectable_fields.iter().map(|path| json!({"fieldPath": path})).collect();
+        if !selectable.is_empty() {
+            schema.insert("x-kubernetes-selectable-fields".to_owned(), selectable.into());
+        }
     }
     schema
+}
+
+/// Adds the fields that every object has.
+fn add_common(schema: &mut Value) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    let properties = schema.entry("properties").or_insert_with(|| json!({}));
+    let Some(properties) = properties.as_object_mut() else { return };
+    let text = |about: &str| json!({"type": "string", "description": about});
+    properties.insert("apiVersion".to_owned(), text(API_VERSION));
+    properties.insert("kind".to_owned(), text(KIND));
+    let reference = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+    properties.insert(
+        "metadata".to_owned(),
+        json!({"description": "Name, labels and what the server keeps.", "allOf": [{"$ref": reference}]}),
+    );
+}
+
+/// Adds them wherever an object is embedded in another.
+fn embed(schema: &mut Value) {
+    let Some(map) = schema.as_object_mut() else { return };
+    for word in ["items", "additionalProperties"] {
+        map.get_mut(word).into_iter().for_each(embed);
+    }
+    if let Some(Value::Object(properties)) = map.get_mut("properties") {
+        properties.values_mut().for_each(embed);
+    }
+    if map.get("x-kubernetes-embedded-resource") != Some(&Value::Bool(true)) {
+        return;
+    }
+    let required = map.entry("required").or_insert_with(|| json!([]));
+    if let Some(required) = required.as_array_mut() {
+        for name in ["kind", "apiVersion"] {
+            if !required.iter().any(|known| known == name) {
+                required.push(name.into());
+            }
+        }
+    }
+    add_common(schema);
 }
 
 fn gvk(of: &ResourceDefinition) -> Value {
@@ -232,8 +323,8 @@ fn operation(
     }
     if verb == Verb::List {
         for (name, kind, about) in [
-            ("labelSelector", "string", "Labels of the objects to return."),
-            ("fieldSelector", "string", "Fields of the objects to return."),
+            ("labelSelector", "string", "Restricts the list of returned objects by their labels."),
+            ("fieldSelector", "string", "Restricts the list of returned objects by their fields."),
             ("limit", "integer", "How many objects to return at most."),
             ("continue", "string", "Where the last answer ended."),
             ("resourceVersion", "string", "The version to start from."),
@@ -242,7 +333,11 @@ fn operation(
             parameters.push(query(name, kind, about));
         }
     }
-    let reference = json!({"$ref": format!("#/components/schemas/{component}")});
+    let shown = match verb {
+        Verb::List | Verb::Watch => list_name(of, component),
+        _ => component.to_owned(),
+    };
+    let reference = json!({"$ref": format!("#/components/schemas/{shown}")});
     let content = json!({"application/json": {"schema": reference}});
     let mut operation = json!({
         "parameters": parameters,
@@ -385,5 +480,41 @@ mod tests {
         assert_eq!(widget["properties"]["spec"]["properties"]["size"]["type"], "integer");
         assert_eq!(widget["x-kubernetes-group-version-kind"][0]["kind"], "Widget");
         assert!(own["paths"]["/apis/example.com/v1/namespaces/{namespace}/widgets/{name}/status"]["patch"].is_object());
+    }
+
+    #[test]
+    fn lists_are_described_too() {
+        let served = served();
+        for (group, list, item) in [
+            ("apps", "io.k8s.api.apps.v1.DeploymentList", "io.k8s.api.apps.v1.Deployment"),
+            ("example.com", "com.example.v1.WidgetList", "com.example.v1.Widget"),
+        ] {
+            let document = document(&served, group, "v1").unwrap();
+            let schema = &document["components"]["schemas"][list];
+            let reference = format!("#/components/schemas/{item}");
+            assert_eq!(schema["properties"]["items"]["items"]["allOf"][0]["$ref"], reference);
+            let kind = list.rsplit('.').next().unwrap();
+            assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], kind);
+        }
+        let apps = document(&served, "apps", "v1").unwrap();
+        let answer = &apps["paths"]["/apis/apps/v1/deployments"]["get"]["responses"]["200"];
+        assert_eq!(
+            answer["content"]["application/json"]["schema"]["$ref"],
+            "#/components/schemas/io.k8s.api.apps.v1.DeploymentList"
+        );
+    }
+
+    #[test]
+    fn embedded_objects_have_what_objects_have() {
+        let mut schema = json!({"type": "object", "properties": {"parts": {"type": "array", "items": {
+            "type": "object", "x-kubernetes-embedded-resource": true, "required": ["kind"],
+            "properties": {"spec": {"type": "object"}},
+        }}}});
+        embed(&mut schema);
+        let part = &schema["properties"]["parts"]["items"];
+        assert_eq!(part["required"], json!(["kind", "apiVersion"]));
+        let names: Vec<&String> = part["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(names, ["apiVersion", "kind", "metadata", "spec"]);
+        assert!(schema["properties"].get("kind").is_none());
     }
 }

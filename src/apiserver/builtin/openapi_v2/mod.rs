@@ -24,7 +24,7 @@ pub fn document(definitions: &[ResourceDefinition]) -> Value {
             paths.insert(path, path_item(item));
         }
         for (name, schema) in taken(&mut of_version["components"]["schemas"]) {
-            schemas.entry(name).or_insert_with(|| self::schema(schema));
+            schemas.entry(name).or_insert_with(|| component(schema));
         }
     }
     json!({
@@ -42,11 +42,60 @@ fn taken(value: &mut Value) -> Map<String, Value> {
     }
 }
 
+/// kubectl takes the fields that it is told of for the only ones, so that a kind with others has none.
+fn component(mut of: Value) -> Value {
+    if !keeps_unknown(&of) {
+        return schema(of);
+    }
+    const KIND: &str = "x-kubernetes-group-version-kind";
+    json!({"type": "object", KIND: of[KIND].take()})
+}
+
+fn keeps_unknown(schema: &Value) -> bool {
+    schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
+}
+
+fn is_nullable(schema: &Value) -> bool {
+    schema.get("nullable") == Some(&Value::Bool(true))
+}
+
+/// Drops from `required` what may be null, which version 2 cannot say.
+fn forget_nullable(map: &mut Map<String, Value>) {
+    if map.get("additionalProperties").is_some_and(is_nullable) {
+        map.remove("required");
+    }
+    let Some(Value::Object(properties)) = map.get("properties") else { return };
+    let nullable: Vec<String> = properties
+        .iter()
+        .filter(|(_, field)| is_nullable(field))
+        .map(|(name, _)| name.clone())
+        .collect();
+    if let Some(required) = map.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| !nullable.iter().any(|nullable| name == nullable));
+        if required.is_empty() {
+            map.remove("required");
+        }
+    }
+}
+
 /// Version 2 has neither alternatives nor `nullable`, and puts nothing beside a reference but words.
 fn schema(schema: Value) -> Value {
+    let keeps_unknown = keeps_unknown(&schema);
     let Value::Object(mut map) = schema else { return schema };
+    forget_nullable(&mut map);
     for word in ["oneOf", "anyOf", "not"] {
         map.remove(word);
+    }
+    if keeps_unknown {
+        map.remove("items");
+        map.remove("properties");
+    }
+    // kubectl cannot read a list of it knows not what, nor an object with fields of which it is not told.
+    let is_of_type = |kind: &str| map.get("type").is_some_and(|of| of == kind);
+    if (is_of_type("array") && !map.contains_key("items"))
+        || (is_of_type("object") && keeps_unknown)
+    {
+        map.remove("type");
     }
     if map.remove("nullable") == Some(Value::Bool(true)) {
         // Its type would forbid the null.
@@ -148,6 +197,15 @@ mod tests {
                 json!({"format": "int-or-string"}),
             ),
             (json!({"type": "string", "nullable": true, "pattern": "a"}), json!({"pattern": "a"})),
+            (
+                json!({"type": "object", "properties": {"a": {}}, "x-kubernetes-preserve-unknown-fields": true}),
+                json!({"x-kubernetes-preserve-unknown-fields": true}),
+            ),
+            (json!({"type": "array"}), json!({})),
+            (
+                json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "string", "nullable": true}}}),
+                json!({"type": "object", "properties": {"a": {}}}),
+            ),
             // A field may have the name of a word.
             (
                 json!({"type": "object", "properties": {"oneOf": {"type": "string", "not": {}}}}),
@@ -156,6 +214,17 @@ mod tests {
         ] {
             assert_eq!(schema(new), old);
         }
+    }
+
+    #[test]
+    fn kinds_with_unknown_fields_tell_of_none() {
+        let kind = json!([{"group": "g", "version": "v1", "kind": "K"}]);
+        let of = json!({
+            "type": "object", "properties": {"metadata": {"type": "object"}},
+            "x-kubernetes-preserve-unknown-fields": true, "x-kubernetes-group-version-kind": kind,
+        });
+        let told = json!({"type": "object", "x-kubernetes-group-version-kind": kind});
+        assert_eq!(component(of), told);
     }
 
     #[test]

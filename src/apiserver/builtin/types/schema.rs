@@ -38,6 +38,9 @@ pub(in crate::apiserver::builtin) fn open_api_components(
         let of = TYPES.get(id);
         components.insert(component_name(of), Writer::Components.message(of));
         for field in &of.fields {
+            if let Some((name, schema)) = named(&field.shape) {
+                components.insert(name.to_owned(), schema);
+            }
             field.shape.messages(&mut |below| {
                 if seen.insert(below) {
                     todo.push(below);
@@ -46,6 +49,40 @@ pub(in crate::apiserver::builtin) fn open_api_components(
         }
     }
     components
+}
+
+const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
+const FIELDS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1";
+
+/// The component of a value that is no struct and has a name all the same, which clients show.
+fn named(shape: &Shape) -> Option<(&'static str, Value)> {
+    match shape {
+        Shape::List(of) | Shape::Map(of) => named(of),
+        Shape::Quantity => Some((
+            QUANTITY,
+            json!({
+                "description": "An amount, such as `100m` or `2Gi`.",
+                "oneOf": [{"type": "string"}, {"type": "number"}],
+            }),
+        )),
+        Shape::IntOrString => Some((
+            INT_OR_STRING,
+            json!({
+                "description": "A number, or a text such as a name or a percentage.",
+                "format": "int-or-string",
+                "oneOf": [{"type": "integer"}, {"type": "string"}],
+            }),
+        )),
+        Shape::Fields => {
+            Some((FIELDS, json!({"description": "Names of fields, as a tree.", "type": "object"})))
+        }
+        _ => None,
+    }
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 impl Shape {
@@ -140,7 +177,7 @@ impl Writer {
 
     fn field(self, field: &Field) -> Value {
         let mut schema = self.shape(&field.shape);
-        let reference = schema.contains_key("$ref");
+        let is_reference = schema.contains_key("$ref");
         if let Some(map) = schema.get_mut("items").and_then(Value::as_object_mut) {
             self.allowed(field, map);
         } else if !matches!(field.shape, Shape::Map(_)) {
@@ -182,11 +219,11 @@ impl Writer {
         if self == Writer::Components && !field.about.is_empty() {
             put("description", field.about.into());
         }
-        if reference && schema.len() > 1 {
+        if is_reference && schema.len() > 1 {
             // Siblings of `$ref` are ignored by readers, hence the junction.
             let target = schema.remove("$ref").unwrap_or_default();
             schema.insert("allOf".to_owned(), json!([{"$ref": target}]));
-            if field.always {
+            if field.always && matches!(field.shape, Shape::Message(_)) {
                 schema.insert("default".to_owned(), json!({}));
             }
         }
@@ -211,7 +248,7 @@ impl Writer {
                     json!({"type": "string"})
                 }
             }
-            Shape::Quantity => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+            Shape::Quantity => reference(QUANTITY),
             Shape::String | Shape::Duration => json!({"type": "string"}),
             Shape::Bytes => json!({"type": "string", "format": "byte"}),
             Shape::Bool => json!({"type": "boolean"}),
@@ -221,9 +258,7 @@ impl Writer {
             Shape::IntOrString if self == Writer::Inline => {
                 json!({"x-kubernetes-int-or-string": true})
             }
-            Shape::IntOrString => {
-                json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
-            }
+            Shape::IntOrString => reference(INT_OR_STRING),
             Shape::Time | Shape::MicroTime => json!({"type": "string", "format": "date-time"}),
             Shape::Raw if self == Writer::Inline => {
                 json!({
@@ -234,7 +269,8 @@ impl Writer {
             Shape::Fields if self == Writer::Inline => {
                 json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
             }
-            Shape::Fields | Shape::Raw => json!({"type": "object"}),
+            Shape::Fields => reference(FIELDS),
+            Shape::Raw => json!({"type": "object"}),
             Shape::Json | Shape::SchemaOrArray | Shape::SchemaOrBool | Shape::SchemaOrStrings
                 if self == Writer::Inline =>
             {
@@ -253,9 +289,7 @@ impl Writer {
                         json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
                     }
                     Writer::Inline => self.message(of),
-                    Writer::Components => {
-                        json!({"$ref": format!("#/components/schemas/{}", component_name(of))})
-                    }
+                    Writer::Components => reference(&component_name(of)),
                 }
             }
         };
