@@ -53,7 +53,7 @@ pub enum OpenError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The namespaces that always exist cannot be made.
-    #[error("cannot make the first namespaces: {0}")]
-    Namespaces(String),
+    /// What always exists cannot be made.
+    #[error("cannot make the first objects: {0}")]
+    First(String),
 }

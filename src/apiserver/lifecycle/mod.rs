@@ -6,6 +6,7 @@
 mod definition;
 mod edit;
 mod feed;
+mod first;
 mod garbage;
 mod namespace;
 
@@ -31,16 +32,21 @@ pub(super) const ORPHAN: &str = "orphan";
 
 /// Makes what always exists, and starts looking after objects.
 pub(super) async fn start(server: &Arc<Server>, mut feed: Feed) -> Result<(), OpenError> {
-    namespace::make_first(server).await?;
+    first::make(server).await?;
     let server = Arc::clone(server);
     tokio::spawn(async move {
         let stop = server.stop.clone();
         let work = async {
             look_at_everything(&server).await;
-            while let Some(news) = feed.next().await {
-                match news {
-                    News::Event(event) => react(&server, &event).await,
-                    News::Anything => look_at_everything(&server).await,
+            let mut grace = namespace::Grace::default();
+            loop {
+                tokio::select! {
+                    news = feed.next() => match news {
+                        Some(News::Event(event)) => react(&server, &event, &mut grace).await,
+                        Some(News::Anything) => look_at_everything(&server).await,
+                        None => break,
+                    },
+                    name = grace.over() => namespace::look_at_name(&server, &name).await,
                 }
             }
         };
@@ -67,16 +73,19 @@ fn matters(event: &Event) -> bool {
         || event.previous.as_ref().is_some_and(has_owners)
 }
 
-async fn react(server: &Server, event: &Event) {
+async fn react(server: &Server, event: &Event, grace: &mut namespace::Grace) {
+    grace.note(event);
     if let Some(previous) = &event.previous {
         // Owners may wait for objects that are gone, or no longer theirs.
         garbage::tell_owners(server, previous).await;
     }
     if event.change == Change::Deleted {
         garbage::collect_dependents(server, &event.object).await;
-        namespace::look_at_name(server, &event.object.key.namespace).await;
+        if !grace.covers(&event.object.key.namespace) {
+            namespace::look_at_name(server, &event.object.key.namespace).await;
+        }
         definition::look_at_resource(server, &event.object.key.resource).await;
-    } else {
+    } else if !grace.is_about(event) {
         look_at(server, &event.object).await;
     }
 }

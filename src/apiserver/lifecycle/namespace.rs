@@ -1,16 +1,18 @@
-//! Namespaces: the first ones, and the end of others.
+//! Namespaces: which are there from the start, and the end of others.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
-use uuid::Uuid;
+use tokio::time::Instant;
 
 use super::{
     super::{
         object,
-        options::OpenError,
         server::Server,
-        store::{CommitError, Key, Range, Write},
+        store::{Event, Range},
         verb::delete_all,
     },
     edit::edit,
@@ -19,38 +21,73 @@ use super::{
 /// Namespaces that cannot be deleted.
 pub(super) const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 /// Namespaces that exist from the start.
-const FIRST: [&str; 2] = ["default", "kube-system"];
+pub(super) const FIRST: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /// The finalizer in a namespace's spec that stands for its content.
 const CONTENT: &str = "kubernetes";
 
-/// Makes the namespaces that every cluster has.
-pub(super) async fn make_first(server: &Server) -> Result<(), OpenError> {
-    let served = server.registry.served();
-    let Some(resource) = served.find("", "v1", "namespaces") else { return Ok(()) };
-    for name in FIRST {
-        let key = Key::new(&resource.id, "", name);
-        if server.store.get(&key).is_some() {
-            continue;
+/// How long a namespace is seen to end before its content goes, so that who writes into it hears why, and who ends it
+/// alone can. kube-controller-manager waits 5 seconds.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// Namespaces that are to end, and are not looked at before their time.
+#[derive(Debug, Default)]
+pub(super) struct Grace {
+    /// In the order in which they are due.
+    waiting: VecDeque<(Instant, String)>,
+}
+
+impl Grace {
+    /// Takes in that a namespace begins to end, or has ended.
+    pub(super) fn note(&mut self, event: &Event) {
+        if !is_namespace(event) {
+            return;
         }
-        let object = json!({
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {
-                "name": name,
-                "uid": Uuid::new_v4().to_string(),
-                "creationTimestamp": object::time(server.now()),
-                "labels": {"kubernetes.io/metadata.name": name},
-            },
-            "spec": {"finalizers": [CONTENT]},
-            "status": {"phase": "Active"},
-        });
-        let write = Write { key, from: None, object, delete: false, relies_on: None };
-        match server.store.commit(write).await {
-            Ok(_) | Err(CommitError::Stale) => {}
-            Err(error) => return Err(OpenError::Namespaces(error.to_string())),
+        let name = &*event.object.key.name;
+        match event.current() {
+            None => self.waiting.retain(|(_, waiting)| waiting != name),
+            Some(now) => {
+                let was_ending = event.previous.as_ref().is_some_and(|before| before.deleting);
+                if now.deleting && !was_ending {
+                    self.waiting.push_back((Instant::now() + GRACE, name.to_owned()));
+                }
+            }
         }
     }
-    Ok(())
+
+    /// Whether a namespace waits for its time.
+    pub(super) fn covers(&self, name: &str) -> bool {
+        self.waiting.iter().any(|(_, waiting)| waiting == name)
+    }
+
+    /// Whether an event is about a namespace that does.
+    pub(super) fn is_about(&self, event: &Event) -> bool {
+        is_namespace(event) && self.covers(&event.object.key.name)
+    }
+
+    /// The next namespace whose time has come.
+    pub(super) async fn over(&mut self) -> String {
+        match self.waiting.front() {
+            Some((due, _)) => tokio::time::sleep_until(*due).await,
+            None => std::future::pending().await,
+        }
+        self.waiting.pop_front().map(|(_, name)| name).unwrap_or_default()
+    }
+}
+
+fn is_namespace(event: &Event) -> bool {
+    let of = &event.object.key.resource;
+    of.group.is_empty() && of.plural == "namespaces"
+}
+
+/// A namespace that exists from the start.
+pub(super) fn first(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "spec": {"finalizers": [CONTENT]},
+        "status": {"phase": "Active"},
+    })
 }
 
 /// Empties a namespace that is going away, and lets it go when it is empty.
@@ -163,4 +200,42 @@ fn tell(namespace: &mut Value, conditions: &[Condition], now: &str) -> bool {
     let changed = old != new;
     namespace["status"]["conditions"] = new;
     changed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::apiserver::store::{Change, Key, ResourceId, Stored};
+
+    fn namespace(name: &str, deleting: bool) -> Arc<Stored> {
+        let id = ResourceId { group: String::new(), plural: "namespaces".to_owned() };
+        let mut object = first(name);
+        if deleting {
+            object::set(&mut object, "deletionTimestamp", "2026-01-01T00:00:00Z".into());
+        }
+        Arc::new(Stored::new(Key::new(&Arc::new(id), "", name), 1, object))
+    }
+
+    fn event(change: Change, name: &str, was_deleting: bool) -> Event {
+        let previous = Some(namespace(name, was_deleting));
+        Event { change, object: namespace(name, true), previous }
+    }
+
+    #[tokio::test]
+    async fn namespaces_are_left_alone_for_a_moment_in_the_order_in_which_they_end() {
+        let mut grace = Grace::default();
+        for name in ["a", "b", "c"] {
+            grace.note(&event(Change::Modified, name, false));
+        }
+        let another = event(Change::Modified, "a", true);
+        grace.note(&another);
+        assert!(grace.covers("b") && grace.is_about(&another));
+        // Somebody else ended it.
+        grace.note(&event(Change::Deleted, "b", true));
+        assert!(!grace.covers("b"));
+        assert_eq!((grace.over().await, grace.over().await), ("a".to_owned(), "c".to_owned()));
+        assert!(!grace.covers("a"));
+    }
 }

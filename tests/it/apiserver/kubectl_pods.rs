@@ -50,7 +50,7 @@ spec: {nodeName: n1, containers: [{name: c, image: 'nginx:1'}]}
 const STEPS: &[Step] = &[
     ("get pods", true, &["No resources found in default namespace."]),
     ("get nodes", true, &["No resources found"]),
-    ("get all", true, &["No resources found in default namespace."]),
+    ("get all", true, &["service/kubernetes   ClusterIP   10.96.0.1"]),
     ("run x --image=nginx:1 --port=80", true, &["pod/x created"]),
     ("run x --image=nginx:1", false, &["pods \"x\" already exists"]),
     ("get pods", true, &["NAME   READY   STATUS    RESTARTS   AGE", "x      0/1     Pending   0"]),
