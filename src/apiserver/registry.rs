@@ -285,9 +285,11 @@ impl Resource {
                 | "apiextensions.k8s.io"
                 | "batch"
                 | "discovery.k8s.io"
-                | "networking.k8s.io"
+                | "flowcontrol.apiserver.k8s.io"
                 | "policy"
                 | "scheduling.k8s.io" => true,
+                "networking.k8s.io" => !matches!(kind, "IPAddress" | "ServiceCIDR"),
+                "resource.k8s.io" => matches!(kind, "DeviceClass" | "ResourceSlice"),
                 // Counted from its first change on.
                 "storage.k8s.io" => kind == "CSIDriver",
                 _ => false,

@@ -26,6 +26,12 @@ pub fn selectable(definition: &ResourceDefinition, mut object: Value) -> Value {
                 set(status, "podIPs", Value::Null);
             }
         }
+        "Event" => {
+            let of = |at: &str| text(&object, at).to_owned();
+            let (component, reporter) = (of("/source/component"), of("/reportingComponent"));
+            let source = if component.is_empty() { reporter } else { component };
+            set(&mut object, "source", source);
+        }
         "Node" => {
             if let Some(spec) = object_at(&mut object, "spec") {
                 fill(spec, "unschedulable", false);

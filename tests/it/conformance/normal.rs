@@ -191,16 +191,8 @@ pub const NOT_SERVED: &[&str] = &[
     "/v1/pods/proxy",
     "/v1/serviceaccounts/token",
     "/v1/services/proxy",
-    "apiregistration.k8s.io/v1",
     "authentication.k8s.io/v1/tokenreviews",
-    "authorization.k8s.io/v1/localsubjectaccessreviews",
-    "authorization.k8s.io/v1/subjectaccessreviews",
     "autoscaling/v1",
-    "certificates.k8s.io/v1",
-    "flowcontrol.apiserver.k8s.io/v1",
-    "networking.k8s.io/v1/ipaddresses",
-    "networking.k8s.io/v1/servicecidrs",
-    "resource.k8s.io/v1",
 ];
 
 fn is_compared(path: &str) -> bool {

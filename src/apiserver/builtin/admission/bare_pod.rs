@@ -119,6 +119,14 @@ fn first_status(pod: &mut Value, context: &Context<'_>) {
     set(pod, "status", status);
 }
 
+/// Says in the status of a pod how safe it is by what it now asks for.
+pub(super) fn classify(pod: &mut Value) {
+    let class = quality_of_service(pod);
+    if let Some(status) = object_at(pod, "status") {
+        set(status, "qosClass", class);
+    }
+}
+
 /// The priority classes that every cluster has.
 pub fn system_priority(name: &str) -> Option<Value> {
     let value = match name {

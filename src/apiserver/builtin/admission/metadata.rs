@@ -40,7 +40,11 @@ fn name_check(definition: &ResourceDefinition) -> Check {
     }
     match (definition.group.as_str(), definition.kind.as_str()) {
         ("", "Namespace" | "Service") | ("apps", "StatefulSet") => format::dns_label,
-        ("rbac.authorization.k8s.io", _) | (_, "Event") => format::path_segment,
+        ("rbac.authorization.k8s.io" | "apiregistration.k8s.io", _) | (_, "Event") => {
+            format::path_segment
+        }
+        ("certificates.k8s.io", _) => |_| Vec::new(),
+        ("networking.k8s.io", "IPAddress") => super::address::address_name,
         ("batch", "CronJob") => |name| {
             let mut faults = format::dns_subdomain(name);
             if name.len() > 52 {

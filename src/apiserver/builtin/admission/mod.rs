@@ -4,12 +4,18 @@
 //! schema's defaults, then the schema's validation together with [`validate`]. Preparing an object that was prepared
 //! before changes nothing.
 
+mod address;
+mod aggregation;
 mod bare_pod;
 mod bare_pod_rules;
+mod certificate;
 mod config;
 mod definition;
+mod device;
 mod endpoint;
+mod flow;
 mod format;
+mod limit;
 mod metadata;
 mod namespace;
 mod node;
@@ -27,6 +33,8 @@ mod workload_rules;
 
 pub use self::{
     bare_pod::system_priority,
+    certificate::{Decision, take_decision, validate_decision},
+    limit::{exceeds, limit},
     metadata::selects as label_selector_matches,
     pod_parts::{take_sizes, validate_debugging, validate_resize},
     service::api_address,
@@ -36,12 +44,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{ResourceDefinition, types, value::object_at};
-use crate::apiserver::schema::FieldError;
+use crate::apiserver::{schema::FieldError, user::User};
 
 /// What admission must know beside the object.
 pub struct Context<'a> {
     /// The time of the request.
     pub now: Timestamp,
+    /// Who asks.
+    pub user: &'a User,
     /// What is served now, to find names that a CustomResourceDefinition may not take.
     pub served: &'a [ResourceDefinition],
     /// Whether another Service has this cluster address.
@@ -166,6 +176,10 @@ fn prepare(
         ("discovery.k8s.io", _) => endpoint::prepare_slice(object),
         ("networking.k8s.io", "IngressClass") => endpoint::prepare_class(object),
         ("admissionregistration.k8s.io", kind) => webhook::prepare(kind, object),
+        ("apiregistration.k8s.io", _) => aggregation::prepare(object, is_new, context),
+        ("certificates.k8s.io", _) => certificate::prepare(object, old, context),
+        ("flowcontrol.apiserver.k8s.io", kind) => flow::prepare(kind, object),
+        ("resource.k8s.io", kind) => device::prepare(kind, object, context),
         ("apps", "Deployment") => workload::prepare_deployment(object),
         ("apps", "ReplicaSet") => workload::prepare_replica_set(object),
         ("apps", "DaemonSet") => workload::prepare_daemon_set(object),
@@ -233,6 +247,16 @@ pub fn validate(
         ("storage.k8s.io", _) => storage::validate(kind, new, old, &mut errors),
         ("discovery.k8s.io", _) => endpoint::validate_slice(new, old, &mut errors),
         ("networking.k8s.io", "IngressClass") => endpoint::validate_class(new, old, &mut errors),
+        ("networking.k8s.io", "NetworkPolicy") => {
+            policy::validate_network_policy(new, &mut errors);
+        }
+        ("networking.k8s.io", "IPAddress") => address::validate_address(new, old, &mut errors),
+        ("networking.k8s.io", "ServiceCIDR") => address::validate_range(new, old, &mut errors),
+        ("apiregistration.k8s.io", _) => aggregation::validate(new, &mut errors),
+        ("certificates.k8s.io", _) => certificate::validate(new, old, &mut errors),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow::validate_schema(new, &mut errors),
+        ("flowcontrol.apiserver.k8s.io", _) => flow::validate_level(new, &mut errors),
+        ("resource.k8s.io", _) => device::validate(kind, new, old, &mut errors),
         ("node.k8s.io", _) => node::validate_runtime_class(new, old, &mut errors),
         ("admissionregistration.k8s.io", _) => webhook::validate(kind, new, &mut errors),
         ("apps", "ControllerRevision") => workload_rules::validate_revision(new, old, &mut errors),

@@ -2,9 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::super::{
-    types::quantity_amount,
-    value::{fill, items_mut, list, number, object_at, set, text},
+use super::{
+    super::{
+        types::quantity_amount,
+        value::{fill, items_mut, list, number, object_at, set, text},
+    },
+    format,
+    metadata::{all, label_selector},
+    service_rules::port_number,
 };
 use crate::apiserver::schema::FieldError;
 
@@ -53,6 +58,70 @@ pub(super) fn prepare_network_policy(object: &mut Value) {
         let egress = spec.get("egress").and_then(Value::as_array).is_some_and(|e| !e.is_empty());
         let types = if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
         set(spec, "policyTypes", types);
+    }
+}
+
+/// Validates a NetworkPolicy: who may send what to which ports.
+pub(super) fn validate_network_policy(object: &Value, errors: &mut Vec<FieldError>) {
+    let selector = object.pointer("/spec/podSelector").unwrap_or(&Value::Null);
+    label_selector(selector, "spec.podSelector", errors);
+    for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
+        for (index, rule) in list(object, &format!("/spec/{direction}")).iter().enumerate() {
+            let path = format!("spec.{direction}[{index}]");
+            for (index, port) in list(rule, "/ports").iter().enumerate() {
+                network_port(port, &format!("{path}.ports[{index}]"), errors);
+            }
+            for (index, peer) in list(rule, &format!("/{peers}")).iter().enumerate() {
+                network_peer(peer, &format!("{path}.{peers}[{index}]"), errors);
+            }
+        }
+    }
+}
+
+fn network_port(port: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let end = port.get("endPort").filter(|end| !end.is_null());
+    let mut refuse_end = |value: &Value, said: &str| {
+        errors.push(FieldError::invalid(format!("{path}.endPort"), value, said));
+    };
+    match (port.get("port"), end) {
+        (Some(Value::String(name)), end) => {
+            if let Some(end) = end {
+                refuse_end(end, "may not be specified when `port` is non-numeric");
+            }
+            all(format::port_name(name), &format!("{path}.port"), name, errors);
+        }
+        (Some(Value::Number(number)), end) => {
+            let first = number.as_i64().unwrap_or_default();
+            let end = end.and_then(Value::as_i64);
+            if end.is_some_and(|end| end < first) {
+                refuse_end(&first.into(), "must be greater than or equal to `port`");
+            }
+            port_number(first, &format!("{path}.port"), errors);
+            if let Some(end) = end {
+                port_number(end, &format!("{path}.endPort"), errors);
+            }
+        }
+        (_, Some(end)) => refuse_end(end, "may not be specified when `port` is not specified"),
+        (_, None) => {}
+    }
+}
+
+fn network_peer(peer: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let part = |field: &str| peer.get(field).filter(|part| part.is_object());
+    let selectors = ["podSelector", "namespaceSelector"];
+    for field in selectors {
+        if let Some(selector) = part(field) {
+            label_selector(selector, &format!("{path}.{field}"), errors);
+        }
+    }
+    let selects = selectors.iter().any(|field| part(field).is_some());
+    match (selects, part("ipBlock").is_some()) {
+        (false, false) => errors.push(FieldError::required(path, "must specify a peer")),
+        (true, true) => {
+            let said = "may not specify both ipBlock and another peer";
+            errors.push(FieldError::forbidden(path, said));
+        }
+        _ => {}
     }
 }
 

@@ -16,6 +16,7 @@ fn definition(group: &str, kind: &str) -> ResourceDefinition {
 fn with_context<T>(act: impl FnOnce(&Context<'_>) -> T) -> T {
     let served = catalog();
     act(&Context {
+        user: &crate::apiserver::user::User::admin(),
         priority_class: &|_| None,
         now: "2026-11-23T10:00:00Z".parse().unwrap(),
         served: &served,
@@ -166,6 +167,7 @@ fn taken_addresses_and_ports_are_passed_over() {
     assert!((30000..=32767).contains(&number), "{port}");
     let served = catalog();
     let context = Context {
+        user: &crate::apiserver::user::User::admin(),
         priority_class: &|_| None,
         now: jiff::Timestamp::UNIX_EPOCH,
         served: &served,
@@ -271,6 +273,7 @@ fn names_of_others_are_not_accepted() {
         json!({"plural": "gadgets", "kind": "Widget", "singular": "gadget", "shortNames": ["wd"]});
     let served = from_crd(&widgets()).unwrap();
     let context = Context {
+        user: &crate::apiserver::user::User::admin(),
         priority_class: &|_| None,
         now: jiff::Timestamp::UNIX_EPOCH,
         served: &served,

@@ -1,4 +1,4 @@
-//! Webhooks and policies of admission, which are stored and never asked.
+//! Webhooks and policies of admission: their defaults, and what is wrong with them. Webhooks are never asked.
 
 use serde_json::Value;
 

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Cell, Column, ColumnType, age::age_of, autoscaling as hpa, endpoint, event, node, pod,
-    selector_text, service as svc, storage, webhook, workload as work,
+    super::value::texts, Cell, Column, ColumnType, age::age_of, autoscaling as hpa, endpoint,
+    event, flow, node, pod, request, selector_text, service as svc, storage, webhook,
+    workload as work,
 };
 
 /// What computes a cell.
@@ -127,6 +128,8 @@ pub(in crate::apiserver::builtin) fn columns_of(group: &str, kind: &str) -> Vec<
         "apps" | "batch" => workload(kind),
         "storage.k8s.io" => storage::of_group(kind),
         "admissionregistration.k8s.io" => webhook::columns(kind),
+        "certificates.k8s.io" => request::certificate(),
+        "resource.k8s.io" => request::device(kind),
         _ => other(kind),
     });
     columns
@@ -380,6 +383,24 @@ fn other(kind: &str) -> Vec<Column> {
             age(),
         ],
         "EndpointSlice" => endpoint::slice(),
+        "APIService" => vec![
+            text("Service", "Who answers.", |o, _| match o.pointer("/spec/service") {
+                Some(service) if service.is_object() => {
+                    let part = |field: &str| service[field].as_str().unwrap_or_default();
+                    format!("{}/{}", part("namespace"), part("name")).into()
+                }
+                _ => "Local".into(),
+            }),
+            text("Available", "Whether it answers.", available),
+            age(),
+        ],
+        "FlowSchema" => flow::schema(),
+        "PriorityLevelConfiguration" => flow::level(),
+        "ServiceCIDR" => vec![
+            text("CIDRs", "The ranges.", |o, _| texts(o, "/spec/cidrs").join(",").into()),
+            age(),
+        ],
+        "IPAddress" => vec![text("ParentRef", "Who has the address.", parent)],
         "RuntimeClass" => node::runtime_class(),
         "NetworkPolicy" => vec![
             text("Pod-Selector", "Labels of the pods it applies to.", |o, _| {
@@ -425,6 +446,36 @@ fn other(kind: &str) -> Vec<Column> {
         ],
         _ => vec![created_at()],
     }
+}
+
+/// `True`, or what else is said of the condition and why.
+fn available(service: &Value, _: Timestamp) -> Value {
+    let conditions = service.pointer("/status/conditions").and_then(Value::as_array);
+    let found = conditions.into_iter().flatten().find(|c| c["type"] == "Available");
+    let Some(condition) = found else { return "Unknown".into() };
+    let part = |field: &str| condition[field].as_str().unwrap_or_default();
+    match (part("status"), part("reason")) {
+        (status, "") | (status @ "True", _) => status.into(),
+        (status, reason) => format!("{status} ({reason})").into(),
+    }
+}
+
+/// `services/namespace/name`.
+fn parent(address: &Value, _: Timestamp) -> Value {
+    let part = |field: &str| {
+        let at = address.pointer("/spec/parentRef").and_then(|parent| parent.get(field));
+        at.and_then(Value::as_str).unwrap_or_default()
+    };
+    if part("resource").is_empty() {
+        return "<none>".into();
+    }
+    let mut whole = part("resource").to_owned();
+    for (before, field) in [(".", "group"), ("/", "namespace")] {
+        if !part(field).is_empty() {
+            whole = format!("{whole}{before}{}", part(field));
+        }
+    }
+    format!("{}/{}", whole.to_lowercase(), part("name")).into()
 }
 
 fn bound(object: &Value, name: &str) -> Value {

@@ -116,7 +116,7 @@ pub(in crate::apiserver::builtin) struct Types {
     index: BTreeMap<(&'static str, &'static str), TypeId>,
 }
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 16] = [
     include_str!("meta.txt"),
     include_str!("core.txt"),
     include_str!("pod.txt"),
@@ -129,6 +129,10 @@ const FILES: [&str; 12] = [
     include_str!("network.txt"),
     include_str!("coordination.txt"),
     include_str!("extension.txt"),
+    include_str!("flow.txt"),
+    include_str!("certificate.txt"),
+    include_str!("device.txt"),
+    include_str!("aggregation.txt"),
 ];
 
 /// The types of every built-in kind.
@@ -220,7 +224,14 @@ impl Types {
 pub(in crate::apiserver::builtin) fn status_brings_metadata(id: TypeId) -> bool {
     !matches!(
         TYPES.get(id).name,
-        "CustomResourceDefinition" | "ValidatingAdmissionPolicy" | "VolumeAttachment"
+        "APIService"
+            | "CustomResourceDefinition"
+            | "FlowSchema"
+            | "PriorityLevelConfiguration"
+            | "ResourceClaim"
+            | "ServiceCIDR"
+            | "ValidatingAdmissionPolicy"
+            | "VolumeAttachment"
     )
 }
 

@@ -12,7 +12,7 @@ pub(super) use self::{
     decode::check as check_types,
     fields::{Field, Shape, TYPES, Type, TypeId, status_brings_metadata},
     normal::{blank, normalize},
-    quantity::amount as quantity_amount,
+    quantity::{Quantity, amount as quantity_amount},
     required::missing,
     restore::check as check_restored,
     schema::{component_name, open_api_components, structural_schema},

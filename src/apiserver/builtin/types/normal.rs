@@ -93,6 +93,9 @@ fn is_zero(shape: &Shape, value: &Value) -> bool {
 fn canonical(shape: &Shape, value: &mut Value) {
     match (shape, &mut *value) {
         (Shape::Message(id), Value::Object(map)) => fields(TYPES.get(*id), map),
+        (Shape::SchemaOrArray | Shape::SchemaOrBool | Shape::SchemaOrStrings, _) => {
+            schemas(value);
+        }
         (Shape::List(of), Value::Array(list)) => {
             for item in list {
                 element(of, item);
@@ -130,6 +133,16 @@ fn canonical(shape: &Shape, value: &mut Value) {
                 *text = joined;
             }
         }
+        _ => {}
+    }
+}
+
+/// A JSON schema that stands where something else might, or a list of them.
+fn schemas(value: &mut Value) {
+    let Some(schema) = TYPES.named("apiextensions/v1", "JSONSchemaProps") else { return };
+    match value {
+        Value::Object(map) => fields(TYPES.get(schema), map),
+        Value::Array(list) => list.iter_mut().for_each(schemas),
         _ => {}
     }
 }
@@ -199,6 +212,26 @@ mod tests {
             ]}},
         }});
         assert_eq!(normal("apps", "Deployment", given), stored);
+    }
+
+    #[test]
+    fn schemas_within_schemas_have_the_same_form() {
+        let schema = |flags: Value| {
+            let mut schema = json!({"type": "array", "items": {"type": "object", "properties": {
+                "a": {"type": "string"}}, "additionalProperties": {"type": "string"}}});
+            if flags.is_object() {
+                for at in ["/items", "/items/properties/a", "/items/additionalProperties"] {
+                    let within = schema.pointer_mut(at).and_then(Value::as_object_mut).unwrap();
+                    within.extend(flags.as_object().unwrap().clone());
+                }
+            }
+            schema
+        };
+        let id = TYPES.named("apiextensions/v1", "JSONSchemaProps").unwrap();
+        // As protobuf brings them.
+        let mut given = schema(json!({"x-kubernetes-int-or-string": false, "nullable": false}));
+        normalize(id, &mut given);
+        assert_eq!(given, schema(Value::Null));
     }
 
     #[test]

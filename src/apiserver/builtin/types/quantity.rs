@@ -18,7 +18,7 @@ const DECIMAL: [(&str, i32); 10] = [
     ("E", 18),
 ];
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Notation {
     Binary,
     Decimal,
@@ -40,6 +40,46 @@ pub(in crate::apiserver::builtin) fn amount(text: &str) -> Option<i128> {
     let (negative, nano, _) = read(text)?;
     let nano = i128::try_from(nano?).ok()?;
     Some(if negative { -nano } else { nano })
+}
+
+/// An amount that can be counted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::apiserver::builtin) struct Quantity {
+    /// In units of 10⁻⁹.
+    pub(in crate::apiserver::builtin) nano: i128,
+    notation: Notation,
+}
+
+impl Quantity {
+    /// A number of things.
+    pub(in crate::apiserver::builtin) fn of(number: usize) -> Quantity {
+        let nano = i128::try_from(number).unwrap_or(i128::MAX).saturating_mul(UNIT.cast_signed());
+        Quantity { nano, notation: Notation::Decimal }
+    }
+
+    /// Reads a text; `None` for what is no quantity or too large.
+    pub(in crate::apiserver::builtin) fn read(text: &str) -> Option<Quantity> {
+        let (_, _, notation) = read(text)?;
+        Some(Quantity { nano: amount(text)?, notation })
+    }
+
+    /// The sum, written as the first one is unless that is zero.
+    pub(in crate::apiserver::builtin) fn plus(self, other: Quantity) -> Quantity {
+        let notation = if self.nano == 0 { other.notation } else { self.notation };
+        Quantity { nano: self.nano.saturating_add(other.nano), notation }
+    }
+
+    /// What is left when the other is taken away, and not less than nothing.
+    pub(in crate::apiserver::builtin) fn minus(self, other: Quantity) -> Quantity {
+        Quantity { nano: self.nano.saturating_sub(other.nano).max(0), ..self }
+    }
+}
+
+impl std::fmt::Display for Quantity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.nano < 0 { "-" } else { "" };
+        write!(f, "{sign}{}", print(self.nano.unsigned_abs(), self.notation))
+    }
 }
 
 /// Whether it is negative, how much it is (`None`: too much), and how it was written.

@@ -11,6 +11,7 @@ pub(in crate::apiserver::builtin) fn component_name(of: &Type) -> String {
     let place = match of.package {
         "meta/v1" => "io.k8s.apimachinery.pkg.apis.meta.v1".to_owned(),
         "apiextensions/v1" => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1".to_owned(),
+        "apiregistration/v1" => "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1".to_owned(),
         package => format!("io.k8s.api.{}", package.replace('/', ".")),
     };
     format!("{place}.{}", of.name)
