@@ -1,0 +1,349 @@
+//! What somebody may do: the roles of `rbac.authorization.k8s.io`, read as kube-apiserver reads them.
+
+use http::{Method, request::Parts};
+use serde_json::{Value, json};
+
+use super::{
+    failure::Failure,
+    query::{Query, decode_path},
+    route::{ResourcePath, Route},
+    server::Server,
+    store::Range,
+    user::{AUTHENTICATED, User},
+};
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Something with a resource. Empty texts: all of them.
+    Resource { verb: String, group: String, resource: String, name: String, namespace: String },
+    /// Something with a path outside the API.
+    Path { verb: String, path: String },
+}
+
+/// Whether it is allowed, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub allowed: bool,
+    pub reason: String,
+}
+
+/// What every cluster grants to whoever is known to it, so that clients find their way: to look what there is, and to
+/// ask about oneself. These roles are not stored.
+fn granted() -> [(&'static str, Value); 2] {
+    [
+        (
+            "system:discovery",
+            json!([{"verbs": ["get"], "nonResourceURLs": [
+                "/livez", "/readyz", "/healthz", "/version", "/version/", "/openapi", "/openapi/*",
+                "/api", "/api/*", "/apis", "/apis/*",
+            ]}]),
+        ),
+        (
+            "system:basic-user",
+            json!([
+                {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
+                 "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]},
+                {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"],
+                 "resources": ["selfsubjectreviews"]},
+            ]),
+        ),
+    ]
+}
+
+/// Refuses a request that its user may not make.
+pub(super) fn admit(
+    server: &Server,
+    user: &User,
+    route: Option<&Route<'_>>,
+    parts: &Parts,
+) -> Result<(), Failure> {
+    if user.is_master() {
+        return Ok(());
+    }
+    let wish = match route {
+        Some(Route::Resource(path)) => wish_of(path, parts),
+        _ => Wish::Path {
+            verb: parts.method.as_str().to_lowercase(),
+            path: parts.uri.path().to_owned(),
+        },
+    };
+    let verdict = judge(server, user, &wish);
+    if verdict.allowed { Ok(()) } else { Err(refusal(user, &wish, &verdict.reason)) }
+}
+
+/// What a request for resources wants.
+fn wish_of(path: &ResourcePath<'_>, parts: &Parts) -> Wish {
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let watches = path.watch || query.is_on("watch");
+    let verb = match (&parts.method, path.name) {
+        (&Method::GET | &Method::HEAD, None) if watches => "watch",
+        (&Method::GET | &Method::HEAD, None) => "list",
+        (&Method::GET | &Method::HEAD, Some(_)) if path.watch => "watch",
+        (&Method::POST, _) => "create",
+        (&Method::PUT, _) => "update",
+        (&Method::PATCH, _) => "patch",
+        (&Method::DELETE, None) => "deletecollection",
+        (&Method::DELETE, Some(_)) => "delete",
+        _ => "get",
+    };
+    let mut resource = path.plural.to_owned();
+    if let Some(part) = path.subresource {
+        resource = format!("{resource}/{part}");
+    }
+    let text = |part: Option<&str>| part.map(decode_path).unwrap_or_default();
+    let name = text(path.name);
+    // A namespace lies in itself.
+    let namespace = match (path.plural, path.group, path.namespace) {
+        ("namespaces", "", None) => name.clone(),
+        (_, _, namespace) => text(namespace),
+    };
+    Wish::Resource {
+        verb: verb.to_owned(),
+        group: path.group.to_owned(),
+        resource,
+        name,
+        namespace,
+    }
+}
+
+fn refusal(user: &User, wish: &Wish, reason: &str) -> Failure {
+    let name = &user.name;
+    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    match wish {
+        Wish::Path { verb, path } => Failure::not_allowed(
+            "",
+            "",
+            "",
+            &format!("User \"{name}\" cannot {verb} path \"{path}\"{reason}"),
+        ),
+        Wish::Resource { verb, group, resource, name: of, namespace } => {
+            let place = match namespace.as_str() {
+                "" => "at the cluster scope".to_owned(),
+                namespace => format!("in the namespace \"{namespace}\""),
+            };
+            let why = format!(
+                "User \"{name}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}{reason}"
+            );
+            let plural = resource.split('/').next().unwrap_or_default();
+            Failure::not_allowed(group, plural, of, &why)
+        }
+    }
+}
+
+/// Judges by the roles and bindings that are stored.
+pub(super) fn judge(server: &Server, who: &User, what: &Wish) -> Verdict {
+    if who.is_master() {
+        return Verdict { allowed: true, reason: String::new() };
+    }
+    if who.groups.iter().any(|group| group == AUTHENTICATED) {
+        for (role, rules) in granted() {
+            if list(&rules, "").iter().any(|rule| permits(rule, what)) {
+                let reason = format!(
+                    "RBAC: allowed by ClusterRoleBinding \"{role}\" of ClusterRole \"{role}\" to Group \
+                     \"{AUTHENTICATED}\""
+                );
+                return Verdict { allowed: true, reason };
+            }
+        }
+    }
+    let mut missing = Vec::new();
+    let namespaces = match what {
+        Wish::Resource { namespace, .. } if !namespace.is_empty() => vec!["", namespace.as_str()],
+        _ => vec![""],
+    };
+    for namespace in namespaces {
+        for binding in bindings(server, namespace) {
+            let subjects = list(&binding, "/subjects");
+            let Some(subject) = subjects.iter().find(|s| is_subject(s, who, namespace)) else {
+                continue;
+            };
+            let (kind, name) = (text(&binding, "/roleRef/kind"), text(&binding, "/roleRef/name"));
+            let Some(role) = role(server, kind, name, namespace) else {
+                let resource = format!("{}.rbac.authorization.k8s.io", kind.to_lowercase());
+                missing.push(format!("{resource} \"{name}\" not found"));
+                continue;
+            };
+            if list(&role, "/rules").iter().any(|rule| permits(rule, what)) {
+                let reason = reason(&binding, subject, namespace);
+                return Verdict { allowed: true, reason };
+            }
+        }
+    }
+    let reason = match missing.as_slice() {
+        [] => String::new(),
+        [one] => format!("RBAC: {one}"),
+        several => format!("RBAC: [{}]", several.join(", ")),
+    };
+    Verdict { allowed: false, reason }
+}
+
+fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The rules that somebody has in a namespace, with those that hold everywhere.
+pub(super) fn rules(server: &Server, who: &User, namespace: &str) -> Vec<Value> {
+    let mut rules = Vec::new();
+    if who.is_master() {
+        rules.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
+        rules.push(json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
+    }
+    if who.groups.iter().any(|group| group == AUTHENTICATED) {
+        rules.extend(granted().iter().flat_map(|(_, rules)| list(rules, "").to_vec()));
+    }
+    for within in if namespace.is_empty() { vec![""] } else { vec!["", namespace] } {
+        for binding in bindings(server, within) {
+            if list(&binding, "/subjects").iter().any(|subject| is_subject(subject, who, within)) {
+                let (kind, name) =
+                    (text(&binding, "/roleRef/kind"), text(&binding, "/roleRef/name"));
+                let role = role(server, kind, name, within).unwrap_or_default();
+                rules.extend(list(&role, "/rules").to_vec());
+            }
+        }
+    }
+    rules
+}
+
+/// The bindings of a namespace; without one, those that hold everywhere.
+fn bindings(server: &Server, namespace: &str) -> Vec<Value> {
+    let plural = if namespace.is_empty() { "clusterrolebindings" } else { "rolebindings" };
+    objects(server, plural, namespace)
+}
+
+fn role(server: &Server, kind: &str, name: &str, namespace: &str) -> Option<Value> {
+    let (plural, namespace) = match kind {
+        "ClusterRole" => ("clusterroles", ""),
+        _ => ("roles", namespace),
+    };
+    let mut roles = objects(server, plural, namespace).into_iter();
+    roles.find(|role| text(role, "/metadata/name") == name)
+}
+
+fn objects(server: &Server, plural: &str, namespace: &str) -> Vec<Value> {
+    let served = server.registry.served();
+    let Some(resource) = served.find("rbac.authorization.k8s.io", "v1", plural) else {
+        return Vec::new();
+    };
+    let within = (!namespace.is_empty()).then(|| namespace.to_owned());
+    let range = Range { namespace: within, ..Range::default() };
+    let page = server.store.list(&resource.id, &range);
+    page.map(|page| page.objects.iter().map(|o| o.value()).collect()).unwrap_or_default()
+}
+
+/// Whether a subject of a binding is this one. Accounts without a namespace are of the binding's.
+fn is_subject(subject: &Value, who: &User, namespace: &str) -> bool {
+    let name = text(subject, "/name");
+    match text(subject, "/kind") {
+        "User" => who.name == name,
+        "Group" => who.groups.iter().any(|group| group == name),
+        "ServiceAccount" => {
+            let of = match text(subject, "/namespace") {
+                "" => namespace,
+                of => of,
+            };
+            !of.is_empty() && who.name == format!("system:serviceaccount:{of}:{name}")
+        }
+        _ => false,
+    }
+}
+
+fn permits(rule: &Value, what: &Wish) -> bool {
+    let has = |field: &str, wanted: &dyn Fn(&str) -> bool| {
+        list(rule, field)
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|given| given == "*" || wanted(given))
+    };
+    match what {
+        Wish::Resource { verb, group, resource, name, .. } => {
+            let names = list(rule, "/resourceNames");
+            has("/verbs", &|given| given == verb)
+                && has("/apiGroups", &|given| given == group)
+                && has("/resources", &|given| is_resource(given, resource))
+                && (names.is_empty() || names.iter().any(|given| given == name.as_str()))
+        }
+        Wish::Path { verb, path } => {
+            has("/verbs", &|given| given == verb)
+                && has("/nonResourceURLs", &|given| match given.strip_suffix('*') {
+                    Some(start) => path.starts_with(start),
+                    None => given == path,
+                })
+        }
+    }
+}
+
+/// `*/scale` stands for that part of every resource.
+fn is_resource(given: &str, wanted: &str) -> bool {
+    let of_all = given.strip_prefix("*/");
+    given == wanted
+        || of_all.is_some_and(|part| wanted.split_once('/').is_some_and(|(_, of)| of == part))
+}
+
+fn reason(binding: &Value, subject: &Value, namespace: &str) -> String {
+    let name = text(binding, "/metadata/name");
+    let this = match namespace {
+        "" => format!("ClusterRoleBinding \"{name}\""),
+        namespace => format!("RoleBinding \"{name}/{namespace}\""),
+    };
+    let (kind, of) = (text(subject, "/kind"), text(subject, "/name"));
+    let whom = match (kind, text(subject, "/namespace")) {
+        ("ServiceAccount", within) => format!("{kind} \"{of}/{within}\""),
+        _ => format!("{kind} \"{of}\""),
+    };
+    let (role, role_name) = (text(binding, "/roleRef/kind"), text(binding, "/roleRef/name"));
+    format!("RBAC: allowed by {this} of {role} \"{role_name}\" to {whom}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_permit_what_they_name() {
+        let wish = |verb: &str, resource: &str, name: &str| Wish::Resource {
+            verb: verb.to_owned(),
+            group: "apps".to_owned(),
+            resource: resource.to_owned(),
+            name: name.to_owned(),
+            namespace: "n".to_owned(),
+        };
+        let rule = json!({
+            "verbs": ["get", "update"], "apiGroups": ["apps"], "resources": ["deployments", "*/scale"],
+        });
+        assert!(permits(&rule, &wish("get", "deployments", "a")));
+        assert!(permits(&rule, &wish("update", "statefulsets/scale", "a")));
+        assert!(!permits(&rule, &wish("delete", "deployments", "a")));
+        assert!(!permits(&rule, &wish("get", "deployments/status", "a")));
+        let named = json!({
+            "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "resourceNames": ["a"],
+        });
+        assert!(permits(&named, &wish("delete", "deployments", "a")));
+        assert!(!permits(&named, &wish("list", "deployments", "")));
+        let path = |path: &str| Wish::Path { verb: "get".to_owned(), path: path.to_owned() };
+        let rule = json!({"verbs": ["get"], "nonResourceURLs": ["/healthz", "/openapi/*"]});
+        assert!(permits(&rule, &path("/openapi/v3")));
+        assert!(permits(&rule, &path("/healthz")));
+        assert!(!permits(&rule, &path("/healthz/ping")));
+    }
+
+    #[test]
+    fn subjects_are_users_groups_and_accounts() {
+        let who = User {
+            name: "system:serviceaccount:n:robot".to_owned(),
+            groups: vec!["system:serviceaccounts".to_owned()],
+            ..User::default()
+        };
+        let is = |subject: Value, namespace: &str| is_subject(&subject, &who, namespace);
+        assert!(is(json!({"kind": "User", "name": "system:serviceaccount:n:robot"}), ""));
+        assert!(is(json!({"kind": "Group", "name": "system:serviceaccounts"}), ""));
+        assert!(is(json!({"kind": "ServiceAccount", "name": "robot", "namespace": "n"}), ""));
+        assert!(is(json!({"kind": "ServiceAccount", "name": "robot"}), "n"));
+        assert!(!is(json!({"kind": "ServiceAccount", "name": "robot"}), "other"));
+        assert!(!is(json!({"kind": "ServiceAccount", "name": "robot"}), ""));
+    }
+}
