@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod openapi;
 pub mod openapi_v2;
 pub mod protobuf;
+pub(crate) mod quota;
 mod selectable;
 pub mod table;
 mod types;
