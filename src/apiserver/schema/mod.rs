@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 pub use self::error::{FieldError, FieldErrorKind};
 pub(crate) use self::{
+    cel::{Scope, Script},
     error::quote,
     node::{ListType, Node, Types},
     number::compare as compare_numbers,

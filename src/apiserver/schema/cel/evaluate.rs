@@ -23,7 +23,7 @@ use crate::apiserver::schema::{
 };
 
 /// The functions that rules may call. Building it costs more than most rules, so there is one.
-static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
+pub(super) static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
     let mut context = Context::default().with_all();
     types::register(&mut context);
     context
@@ -31,7 +31,7 @@ static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| {
 
 /// How many steps one rule may take at worst: its size times its longest list to the power of its nested loops. A
 /// second of work or so; upstream counts the cost of every call instead, and also refuses at a limit.
-const BUDGET: u64 = 5_000_000;
+pub(super) const BUDGET: u64 = 5_000_000;
 
 /// The longest text of a message expression, in bytes, as upstream.
 const MESSAGE_LIMIT: usize = 5120;
@@ -189,7 +189,10 @@ impl Walk {
 
 /// Evaluates. The interpreter's arithmetic panics on a few overflows when built with checks (`-self.n` of the least
 /// number, huge quantities), and a rule must not take a server down.
-fn resolve(expression: &Expression, scope: &Context<'_>) -> Result<CelValue, ExecutionError> {
+pub(super) fn resolve(
+    expression: &Expression,
+    scope: &Context<'_>,
+) -> Result<CelValue, ExecutionError> {
     // Nothing that the closure touches is used after a panic: the scope is dropped, the functions have no state.
     std::panic::catch_unwind(AssertUnwindSafe(|| CelValue::resolve(expression, scope)))
         .unwrap_or_else(|_| Err(ExecutionError::function_error("arithmetic", "overflow")))
@@ -197,14 +200,19 @@ fn resolve(expression: &Expression, scope: &Context<'_>) -> Result<CelValue, Exe
 
 /// What the message expression says, when it says something fit to print.
 fn message(expression: &Expression, scope: &Context<'_>) -> Option<String> {
-    let Ok(CelValue::String(text)) = resolve(expression, scope) else { return None };
+    said(resolve(expression, scope).ok()?)
+}
+
+/// A text that is fit to print.
+pub(super) fn said(value: CelValue) -> Option<String> {
+    let CelValue::String(text) = value else { return None };
     let text = text.trim();
     let fit = !text.is_empty() && text.len() <= MESSAGE_LIMIT && !text.contains('\n');
     fit.then(|| text.to_owned())
 }
 
 /// Runtime errors in the words of cel-go.
-fn describe(error: &ExecutionError) -> String {
+pub(super) fn describe(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
         ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),

@@ -6,10 +6,14 @@
 mod evaluate;
 mod field_name;
 mod rule;
+mod script;
 mod types;
 mod uses;
 mod value;
 
 pub(super) use self::evaluate::evaluate;
-pub(crate) use self::rule::Rule;
 pub(super) use self::rule::compile_rules;
+pub(crate) use self::{
+    rule::Rule,
+    script::{Scope, Script},
+};

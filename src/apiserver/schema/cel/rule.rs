@@ -164,7 +164,7 @@ fn reason(name: Option<&str>, path: impl Fn() -> String) -> Result<FieldErrorKin
     }
 }
 
-fn parse(source: &str) -> Result<Expression, String> {
+pub(super) fn parse(source: &str) -> Result<Expression, String> {
     Parser::new().enable_optional_syntax(true).parse(source).map_err(|e| e.to_string())
 }
 

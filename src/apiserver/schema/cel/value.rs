@@ -47,6 +47,11 @@ impl Converter<'_> {
         CelValue::Map(CelMap { map: Arc::new(out) })
     }
 
+    /// All of a value, of which no schema is known.
+    pub(super) fn any(&mut self, value: &Value) -> CelValue {
+        self.whole(value, None)
+    }
+
     fn whole(&mut self, value: &Value, node: Option<&Node>) -> CelValue {
         match value {
             Value::Null => CelValue::Null,
