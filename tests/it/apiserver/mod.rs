@@ -4,6 +4,7 @@ mod client;
 mod controllers;
 mod crash;
 mod crd_rules;
+mod furnished;
 mod kubectl;
 mod kubectl_pods;
 mod listen;
