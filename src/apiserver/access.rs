@@ -1,15 +1,18 @@
 //! What somebody may do: the roles of `rbac.authorization.k8s.io`, read as kube-apiserver reads them.
 
+use std::collections::BTreeSet;
+
 use http::{Method, request::Parts};
 use serde_json::{Value, json};
 
 use super::{
+    builtin::admission::label_selector_matches,
     failure::Failure,
     query::{Query, decode_path},
     route::{ResourcePath, Route},
     server::Server,
     store::Range,
-    user::{AUTHENTICATED, User},
+    user::User,
 };
 
 /// What is wanted.
@@ -26,29 +29,6 @@ pub(super) enum Wish {
 pub(super) struct Verdict {
     pub allowed: bool,
     pub reason: String,
-}
-
-/// What every cluster grants to whoever is known to it, so that clients find their way: to look what there is, and to
-/// ask about oneself. These roles are not stored.
-fn granted() -> [(&'static str, Value); 2] {
-    [
-        (
-            "system:discovery",
-            json!([{"verbs": ["get"], "nonResourceURLs": [
-                "/livez", "/readyz", "/healthz", "/version", "/version/", "/openapi", "/openapi/*",
-                "/api", "/api/*", "/apis", "/apis/*",
-            ]}]),
-        ),
-        (
-            "system:basic-user",
-            json!([
-                {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
-                 "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]},
-                {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"],
-                 "resources": ["selfsubjectreviews"]},
-            ]),
-        ),
-    ]
 }
 
 /// Refuses a request that its user may not make.
@@ -136,17 +116,6 @@ pub(super) fn judge(server: &Server, who: &User, what: &Wish) -> Verdict {
     if who.is_master() {
         return Verdict { allowed: true, reason: String::new() };
     }
-    if who.groups.iter().any(|group| group == AUTHENTICATED) {
-        for (role, rules) in granted() {
-            if list(&rules, "").iter().any(|rule| permits(rule, what)) {
-                let reason = format!(
-                    "RBAC: allowed by ClusterRoleBinding \"{role}\" of ClusterRole \"{role}\" to Group \
-                     \"{AUTHENTICATED}\""
-                );
-                return Verdict { allowed: true, reason };
-            }
-        }
-    }
     let mut missing = Vec::new();
     let namespaces = match what {
         Wish::Resource { namespace, .. } if !namespace.is_empty() => vec!["", namespace.as_str()],
@@ -164,7 +133,7 @@ pub(super) fn judge(server: &Server, who: &User, what: &Wish) -> Verdict {
                 missing.push(format!("{resource} \"{name}\" not found"));
                 continue;
             };
-            if list(&role, "/rules").iter().any(|rule| permits(rule, what)) {
+            if gathered(server, &role).iter().any(|rule| permits(rule, what)) {
                 let reason = reason(&binding, subject, namespace);
                 return Verdict { allowed: true, reason };
             }
@@ -193,16 +162,13 @@ pub(super) fn rules(server: &Server, who: &User, namespace: &str) -> Vec<Value> 
         rules.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
         rules.push(json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
     }
-    if who.groups.iter().any(|group| group == AUTHENTICATED) {
-        rules.extend(granted().iter().flat_map(|(_, rules)| list(rules, "").to_vec()));
-    }
     for within in if namespace.is_empty() { vec![""] } else { vec!["", namespace] } {
         for binding in bindings(server, within) {
             if list(&binding, "/subjects").iter().any(|subject| is_subject(subject, who, within)) {
                 let (kind, name) =
                     (text(&binding, "/roleRef/kind"), text(&binding, "/roleRef/name"));
                 let role = role(server, kind, name, within).unwrap_or_default();
-                rules.extend(list(&role, "/rules").to_vec());
+                rules.extend(gathered(server, &role));
             }
         }
     }
@@ -222,6 +188,29 @@ fn role(server: &Server, kind: &str, name: &str, namespace: &str) -> Option<Valu
     };
     let mut roles = objects(server, plural, namespace).into_iter();
     roles.find(|role| text(role, "/metadata/name") == name)
+}
+
+/// The rules of a role, with those of the roles that it is made of: there may be no controller that writes them down.
+fn gathered(server: &Server, role: &Value) -> Vec<Value> {
+    let mut rules = list(role, "/rules").to_vec();
+    let selectors = |role: &Value| list(role, "/aggregationRule/clusterRoleSelectors").to_vec();
+    let (mut open, mut taken) = (selectors(role), BTreeSet::new());
+    if open.is_empty() {
+        return rules;
+    }
+    let all = objects(server, "clusterroles", "");
+    while let Some(selector) = open.pop() {
+        for part in &all {
+            let labels = part.pointer("/metadata/labels").unwrap_or(&Value::Null);
+            if label_selector_matches(&selector, labels)
+                && taken.insert(text(part, "/metadata/name"))
+            {
+                rules.extend(list(part, "/rules").to_vec());
+                open.extend(selectors(part));
+            }
+        }
+    }
+    rules
 }
 
 fn objects(server: &Server, plural: &str, namespace: &str) -> Vec<Value> {

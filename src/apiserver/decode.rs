@@ -160,6 +160,15 @@ pub(super) fn yaml(body: &[u8]) -> Result<Decoded, String> {
     Ok(Decoded { value, duplicates: Vec::new() })
 }
 
+/// The paths of all keys of a JSON text, in the order in which they come; duplicates as often as they come.
+pub(super) fn keys_in_order(body: &[u8]) -> Vec<String> {
+    let found = RefCell::new(Vec::new());
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    // What cannot be read was refused before.
+    let _ = Keys { path: Path::Root, found: &found }.deserialize(&mut deserializer);
+    found.into_inner()
+}
+
 /// Where a value is.
 #[derive(Clone, Copy)]
 enum Path<'p> {
@@ -253,6 +262,72 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
+/// Hears of keys as they come.
+struct Keys<'p> {
+    path: Path<'p>,
+    found: &'p RefCell<Vec<String>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Keys<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keys<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        for index in 0.. {
+            let path = Path::Index(&self.path, index);
+            if items.next_element_seed(Keys { path, found: self.found })?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while let Some(key) = entries.next_key::<String>()? {
+            let path = Path::Key(&self.path, &key);
+            let text = path.to_string();
+            self.found.borrow_mut().push(text);
+            entries.next_value_seed(Keys { path, found: self.found })?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -267,6 +342,12 @@ mod tests {
         let decoded = json(body).unwrap();
         assert_eq!(decoded.value, json!({"a": 2, "spec": {"x": 3}}));
         assert_eq!(decoded.duplicates, ["spec.x[0].y", "spec.x", "a"]);
+    }
+
+    #[test]
+    fn keys_come_in_their_order() {
+        let body = br#"{"b": {"c": 1, "a": [{"x": 1}]}, "a": 1, "b": null}"#;
+        assert_eq!(keys_in_order(body), ["b", "b.c", "b.a", "b.a[0].x", "a", "b"]);
     }
 
     #[test]

@@ -87,6 +87,43 @@ impl Failure {
         Failure::new(StatusCode::FORBIDDEN, "Forbidden", message).about(definition, name)
     }
 
+    /// What an admission policy refuses, with the code of its reason.
+    pub(super) fn denied(
+        definition: &ResourceDefinition,
+        name: &str,
+        message: &str,
+        reason: &str,
+    ) -> Failure {
+        let (code, reason) = match reason {
+            "Forbidden" => (StatusCode::FORBIDDEN, "Forbidden"),
+            "Unauthorized" => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            "RequestEntityTooLarge" => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            _ => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+        };
+        let mut failure = Failure::forbidden(definition, name, message);
+        (failure.code, failure.reason) = (code, reason);
+        failure.details.insert("causes".to_owned(), json!([{"message": message}]));
+        failure
+    }
+
+    /// 403 for what a user may not do, whether or not there is such a resource.
+    pub(super) fn not_allowed(group: &str, resource: &str, name: &str, why: &str) -> Failure {
+        let qualified = match group {
+            "" => resource.to_owned(),
+            group => format!("{resource}.{group}"),
+        };
+        let message = match (resource, name) {
+            ("", _) => format!("forbidden: {why}"),
+            (_, "") => format!("{qualified} is forbidden: {why}"),
+            (_, name) => format!("{qualified} \"{name}\" is forbidden: {why}"),
+        };
+        let mut failure = Failure::general(StatusCode::FORBIDDEN, "Forbidden", message);
+        failure.detail("name", name);
+        failure.detail("group", group);
+        failure.detail("kind", resource);
+        failure
+    }
+
     /// 403 for a create in a namespace that is going away.
     pub(super) fn namespace_terminating(
         definition: &ResourceDefinition,

@@ -4,9 +4,11 @@
 //! routed to a verb on a resource; verbs read and write untyped objects through pure siblings (schemas, patches, field
 //! ownership, selectors, admission) and one [store](Options::store); what must happen later to an object, such as the
 //! end of its namespace, is the work of `lifecycle`, woken by what was stored. It refuses to be a cluster: pods and
-//! nodes are objects like others, of which none runs, and there is no authorization beyond one token.
+//! nodes are objects like others, of which none runs, and who has the one token may do everything, also in the name of
+//! others.
 
 mod accept;
+mod access;
 mod answer;
 mod body;
 pub mod builtin;
@@ -19,6 +21,7 @@ pub mod listen;
 mod object;
 mod options;
 pub mod patch;
+mod policy;
 mod query;
 mod registry;
 mod route;
@@ -26,6 +29,7 @@ pub mod schema;
 pub mod selector;
 mod server;
 mod store;
+mod user;
 mod verb;
 
 #[cfg(test)]

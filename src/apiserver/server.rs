@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     accept::Accept,
+    access,
     answer::Answer,
     body::Body,
     builtin, document,
@@ -26,6 +27,7 @@ use super::{
     registry::Registry,
     route::{self, Route},
     store::{Bounds, Key, Observer, Store},
+    user::User,
     verb::{self, Call},
 };
 
@@ -45,6 +47,9 @@ pub(super) struct Server {
     pub store: Store,
     pub registry: Arc<Registry>,
     pub stop: CancellationToken,
+    feeder: lifecycle::Feeder,
+    /// The authority that signed the server's certificate, in PEM, once namespaces get what pods rely on.
+    pub authority: OnceLock<String>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -63,16 +68,31 @@ impl ApiServer {
             Bounds { events: options.watch_history.max(1), bytes: options.watch_history_bytes };
         let registry = Arc::new(Registry::new(builtin::catalog()));
         let (feeder, feed) = lifecycle::feed();
-        let observer = observer(Arc::clone(&registry), feeder);
+        let observer = observer(Arc::clone(&registry), feeder.clone());
         let store = match &options.store {
             StoreKind::Memory => Store::memory(bounds, observer),
             StoreKind::File(path) => Store::file(path, bounds, observer)?,
         };
         registry.restore(&store);
         let stop = CancellationToken::new();
-        let server = Arc::new(Server { store, registry, stop: stop.clone(), clock: options.clock });
+        let server = Arc::new(Server {
+            store,
+            registry,
+            stop: stop.clone(),
+            feeder,
+            authority: OnceLock::new(),
+            clock: options.clock,
+        });
         lifecycle::start(&server, feed).await?;
         Ok(ApiServer { server, _guard: Arc::new(stop.drop_guard()) })
+    }
+
+    /// From now on every namespace has what pods rely on: the service account `default`, and a ConfigMap with the
+    /// authority that signed the server's certificate, in PEM.
+    pub fn furnish(&self, authority: &str) {
+        if self.server.authority.set(authority.to_owned()).is_ok() {
+            self.server.feeder.tell_anything();
+        }
     }
 
     /// Ends watches and background work, and returns when everything accepted is written. Later writes are refused.
@@ -93,7 +113,15 @@ impl ApiServer {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
-        let Some(route) = route::parse(parts.uri.path()) else { return Answer::no_page() };
+        let user = match User::admin().standing_in(&parts.headers) {
+            Ok(user) => user,
+            Err(failure) => return failure.into(),
+        };
+        let route = route::parse(parts.uri.path());
+        if let Err(failure) = access::admit(&server, &user, route.as_ref(), &parts) {
+            return failure.into();
+        }
+        let Some(route) = route else { return Answer::no_page() };
         let Route::Resource(path) = route else { return document::answer(&server, &route, &parts) };
         let decoded_name = path.name.map(super::query::decode_path);
         let served = server.registry.served();
@@ -124,6 +152,7 @@ impl ApiServer {
             method: parts.method.clone(),
             server: Arc::clone(&server),
             resource,
+            user,
             query,
             accept,
             body,
@@ -168,6 +197,11 @@ impl Server {
     /// The present time.
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// Has the quotas of a namespace counted again.
+    pub(super) fn recount(&self, namespace: &str) {
+        self.feeder.tell_uncounted(namespace);
     }
 
     /// The stored namespace object, and its revision.

@@ -21,7 +21,7 @@ pub struct User {
 
 /// Members of this group may do everything.
 const MASTERS: &str = "system:masters";
-pub(super) const AUTHENTICATED: &str = "system:authenticated";
+const AUTHENTICATED: &str = "system:authenticated";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
 const ANONYMOUS: &str = "system:anonymous";
 

@@ -101,7 +101,7 @@ pub async fn serve(
             .push(Context { name: cluster.clone(), server: format!("https://127.0.0.1:{port}") });
         let (tls, token, server, stop) =
             (tls.clone(), token.to_owned(), server.clone(), stop.clone());
-        server.furnish(tls.authority_pem(), port);
+        server.furnish(tls.authority_pem());
         tasks.spawn(async move { listen::serve(listener, tls, token, server, stop).await });
     }
     Ok(Endpoint { contexts, authority_pem: tls.authority_pem().to_owned(), tasks })

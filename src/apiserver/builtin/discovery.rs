@@ -23,12 +23,14 @@ pub const AGGREGATED_CONTENT_TYPE: &str =
 /// The groups that kube-apiserver lists first, in its order; the others follow by name.
 const GROUP_ORDER: &[&str] = &[
     "",
+    "apiregistration.k8s.io",
     "apps",
     "events.k8s.io",
     "authentication.k8s.io",
     "authorization.k8s.io",
     "autoscaling",
     "batch",
+    "certificates.k8s.io",
     "networking.k8s.io",
     "policy",
     "rbac.authorization.k8s.io",
@@ -39,6 +41,8 @@ const GROUP_ORDER: &[&str] = &[
     "coordination.k8s.io",
     "node.k8s.io",
     "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
 ];
 
 type Versions<'d> = Vec<(&'d str, Vec<&'d ResourceDefinition>)>;
@@ -166,6 +170,9 @@ fn subresources(of: &ResourceDefinition) -> Vec<Subresource<'_>> {
     let mut list = Vec::new();
     if of.builtin && of.group.is_empty() && of.kind == "Namespace" {
         list.push(own("finalize", &[Verb::Update]));
+    }
+    if of.builtin && of.group == "certificates.k8s.io" {
+        list.push(own("approval", READ_WRITE));
     }
     if of.builtin && of.group.is_empty() && of.kind == "Pod" {
         list.extend(pod_subresources(of));

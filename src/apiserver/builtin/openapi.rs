@@ -270,11 +270,14 @@ fn insert(
     if operations.is_empty() {
         return;
     }
+    // Readers do not tell an empty list from none, and write none.
     let parameters: Vec<Value> = names
         .iter()
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
         .collect();
-    operations.insert("parameters".to_owned(), parameters.into());
+    if !parameters.is_empty() {
+        operations.insert("parameters".to_owned(), parameters.into());
+    }
     paths.insert(path, Value::Object(operations));
 }
 
@@ -340,11 +343,13 @@ fn operation(
     let reference = json!({"$ref": format!("#/components/schemas/{shown}")});
     let content = json!({"application/json": {"schema": reference}});
     let mut operation = json!({
-        "parameters": parameters,
         "responses": {"200": {"description": "OK", "content": content}},
         "x-kubernetes-action": action,
         "x-kubernetes-group-version-kind": gvk(of),
     });
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
     match verb {
         Verb::Create | Verb::Update => {
             operation["requestBody"] = json!({"required": true, "content": content});

@@ -1,5 +1,4 @@
-//! What pods rely on: in each namespace a service account and the authority that signed the server's certificate, and in
-//! one the service that stands for the server.
+//! What pods rely on: in each namespace a service account, and the authority that signed the server's certificate.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -24,9 +23,7 @@ pub(super) fn matters(event: &Event) -> bool {
     key.resource.group.is_empty()
         && match (&*key.resource.plural, &*key.name) {
             ("namespaces", _) => !is_gone,
-            ("serviceaccounts", ACCOUNT)
-            | ("configmaps", AUTHORITY)
-            | ("services", "kubernetes") => is_gone,
+            ("serviceaccounts", ACCOUNT) | ("configmaps", AUTHORITY) => is_gone,
             _ => false,
         }
 }
@@ -46,76 +43,22 @@ pub(super) async fn look_at_everything(server: &Server) {
     let served = server.registry.served();
     let Some(namespaces) = served.find("", "v1", "namespaces") else { return };
     let Ok(page) = server.store.list(&namespaces.id, &Range::default()) else { return };
-    if server.reached.get().is_some() {
-        ensure_range(server).await;
-    }
     for namespace in page.objects {
         look_at_name(server, &namespace.key.name, true).await;
     }
 }
 
-/// The service that stands for the server, at the first address of services.
-fn server_itself(port: u16) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default",
-            "labels": {"component": "apiserver", "provider": "kubernetes"},
-        },
-        "spec": {
-            "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "internalTrafficPolicy": "Cluster",
-            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None",
-            "type": "ClusterIP",
-            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
-        },
-        "status": {"loadBalancer": {}},
-    })
-}
-
 /// `anew`: an authority of before is replaced. What another controller wrote meanwhile stays, so that none fights.
 async fn look_at_name(server: &Server, namespace: &str, anew: bool) {
-    let Some((certificate, port)) = server.reached.get() else { return };
+    let Some(authority) = server.authority.get() else { return };
     let meta = |name: &str| json!({"name": name, "namespace": namespace});
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta(ACCOUNT)});
-    let authority = json!({
+    let certificate = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta(AUTHORITY),
-        "data": {"ca.crt": certificate},
+        "data": {"ca.crt": authority},
     });
-    for (plural, object) in [("serviceaccounts", account), ("configmaps", authority)] {
+    for (plural, object) in [("serviceaccounts", account), ("configmaps", certificate)] {
         ensure(server, plural, namespace, object, anew).await;
-    }
-    if namespace == "default" {
-        ensure(server, "services", namespace, server_itself(*port), anew).await;
-    }
-}
-
-/// The range that addresses of services are taken from.
-fn service_range(now: &str) -> Value {
-    json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
-        "metadata": {"name": "kubernetes"},
-        "spec": {"cidrs": ["10.96.0.0/16"]},
-        "status": {"conditions": [{
-            "type": "Ready", "status": "True", "reason": "", "message": "Addresses are taken from it",
-            "lastTransitionTime": now,
-        }]},
-    })
-}
-
-/// Stores the range unless there is one.
-async fn ensure_range(server: &Server) {
-    let served = server.registry.served();
-    let Some(resource) = served.find("networking.k8s.io", "v1", "servicecidrs") else { return };
-    let now = object::time(server.now());
-    let mut object = service_range(&now);
-    let key = Key::new(&resource.id, "", object::name(&object));
-    object::set(&mut object, "uid", Uuid::new_v4().to_string().into());
-    object::set(&mut object, "creationTimestamp", now.into());
-    let write = Write { key: key.clone(), from: None, object, delete: false, relies_on: None };
-    if let Err(error) = server.store.commit(write).await
-        && error != CommitError::Stale
-    {
-        tracing::warn!(%key, %error, "it is missing until the server restarts");
     }
 }
 

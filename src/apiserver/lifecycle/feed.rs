@@ -13,22 +13,25 @@ use crate::apiserver::store::Event;
 const MOST_WAITING: usize = 16_384;
 
 /// Tells of events. Never waits.
+#[derive(Clone)]
 pub(in crate::apiserver) struct Feeder {
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<News>,
     missed: Arc<AtomicBool>,
 }
 
 /// Hears of them.
 pub(in crate::apiserver) struct Feed {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<News>,
     missed: Arc<AtomicBool>,
 }
 
 /// What is heard.
 #[derive(Debug)]
-pub(super) enum News {
+pub(in crate::apiserver) enum News {
     /// This was stored.
     Event(Event),
+    /// The quotas of this namespace are to be counted.
+    Uncounted(String),
     /// Something was stored, and nobody knows what.
     Anything,
 }
@@ -50,8 +53,22 @@ impl Feeder {
         if !super::matters(event) {
             return;
         }
+        self.send(News::Event(event.clone()));
+    }
+
+    /// Tells that everything is to be looked at again.
+    pub(in crate::apiserver) fn tell_anything(&self) {
+        self.send(News::Anything);
+    }
+
+    /// Tells that the quotas of a namespace say more than is used.
+    pub(in crate::apiserver) fn tell_uncounted(&self, namespace: &str) {
+        self.send(News::Uncounted(namespace.to_owned()));
+    }
+
+    fn send(&self, news: News) {
         // Nobody listens any more when the server ends. A feed that is full is about to be read.
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(event.clone()) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(news) {
             self.missed.store(true, Ordering::Release);
         }
     }
@@ -63,7 +80,12 @@ impl Feed {
         if self.missed.swap(false, Ordering::Acquire) {
             return Some(News::Anything);
         }
-        self.events.recv().await.map(News::Event)
+        self.events.recv().await
+    }
+
+    /// Whether nothing waits to be heard.
+    pub(super) fn is_idle(&self) -> bool {
+        self.events.is_empty()
     }
 }
 

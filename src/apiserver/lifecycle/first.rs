@@ -1,5 +1,5 @@
-//! What every cluster has from the start: its first namespaces, the service of its API, and the roles that users and
-//! their tools count on.
+//! What every cluster has from the start: its first namespaces, the service of its API, the range of addresses of
+//! services, and the roles that users and their tools count on.
 
 use futures::future::try_join_all;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ const ROLES_VERSION: &str = "rbac.authorization.k8s.io/v1";
 /// Makes what is not there: what was deleted comes back when the server starts again.
 pub(super) async fn make(server: &Server) -> Result<(), OpenError> {
     let namespaces = namespace::FIRST.into_iter().map(namespace::first);
-    let all: Vec<Value> = namespaces.chain([service()]).chain(roles()?).collect();
+    let all: Vec<Value> = namespaces.chain([service(), range(server)]).chain(roles()?).collect();
     try_join_all(all.into_iter().map(|object| make_one(server, object))).await?;
     Ok(())
 }
@@ -51,6 +51,20 @@ fn service() -> Value {
             "type": "ClusterIP",
         },
         "status": {"loadBalancer": {}},
+    })
+}
+
+/// The range that addresses of services are taken from.
+fn range(server: &Server) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": [admission::service_range()]},
+        "status": {"conditions": [{
+            "type": "Ready", "status": "True", "reason": "", "message": "Addresses are taken from it",
+            "lastTransitionTime": object::time(server.now()),
+        }]},
     })
 }
 

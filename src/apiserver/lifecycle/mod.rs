@@ -3,16 +3,21 @@
 //! One task is woken by what was stored and looks at nothing else. Every step reads the present state and can be taken
 //! again, so a server that died in the middle goes on when it is opened: it looks at everything once.
 
+mod account;
 mod definition;
 mod edit;
 mod feed;
 mod first;
 mod garbage;
 mod namespace;
+mod quota;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-pub(super) use feed::{Feed, Feeder, feed};
+pub(super) use self::{
+    feed::{Feed, Feeder, feed},
+    quota::count,
+};
 use serde_json::Value;
 
 use self::feed::News;
@@ -39,14 +44,28 @@ pub(super) async fn start(server: &Arc<Server>, mut feed: Feed) -> Result<(), Op
         let work = async {
             look_at_everything(&server).await;
             let mut grace = namespace::Grace::default();
+            // Namespaces whose quotas are counted when nothing else waits: many objects may go at once.
+            let mut uncounted = BTreeSet::new();
             loop {
                 tokio::select! {
                     news = feed.next() => match news {
-                        Some(News::Event(event)) => react(&server, &event, &mut grace).await,
+                        Some(News::Event(event)) => {
+                            react(&server, &event, &mut grace).await;
+                            account::react(&server, &event).await;
+                            uncounted.extend(quota::namespace_of(&server, &event));
+                        }
+                        Some(News::Uncounted(namespace)) => {
+                            uncounted.insert(namespace);
+                        }
                         Some(News::Anything) => look_at_everything(&server).await,
                         None => break,
                     },
                     name = grace.over() => namespace::look_at_name(&server, &name).await,
+                }
+                if feed.is_idle() {
+                    for namespace in std::mem::take(&mut uncounted) {
+                        quota::recount(&server, &namespace).await;
+                    }
                 }
             }
         };
@@ -59,6 +78,7 @@ pub(super) async fn start(server: &Arc<Server>, mut feed: Feed) -> Result<(), Op
 }
 
 async fn look_at_everything(server: &Server) {
+    account::look_at_everything(server).await;
     for object in server.store.everything() {
         if object.deleting || !object.owners.is_empty() {
             look_at(server, &object).await;
@@ -69,7 +89,9 @@ async fn look_at_everything(server: &Server) {
 /// Whether an event is worth looking at.
 fn matters(event: &Event) -> bool {
     let has_owners = |object: &Arc<Stored>| !object.owners.is_empty();
-    event.current().is_none_or(|object| object.deleting || has_owners(object))
+    quota::matters(event)
+        || account::matters(event)
+        || event.current().is_none_or(|object| object.deleting || has_owners(object))
         || event.previous.as_ref().is_some_and(has_owners)
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Call, options::WriteOptions, prepare::Origin};
+use super::{Call, Part, options::WriteOptions, prepare::Origin, review};
 use crate::apiserver::{
     answer::Answer,
     decode::Decoded,
@@ -24,7 +24,7 @@ pub(super) async fn create(call: &Call) -> Result<Answer, Failure> {
     let Decoded { mut value, duplicates } = call.decode()?;
     call.check_identity(&mut value)?;
     if call.is_computed() {
-        return call.present_value(StatusCode::CREATED, &computed(value, call));
+        return review::answer(value, call);
     }
     let prefix = object::text(&value, "generateName").to_owned();
     let is_generated = object::name(&value).is_empty() && !prefix.is_empty();
@@ -86,8 +86,11 @@ impl Call {
         loop {
             let relies_on = self.open_namespace(&name)?;
             // Also said before anything else is judged, as kube-apiserver does not.
-            let (object, warnings) =
+            let (object, mut warnings) =
                 self.prepare_new(object.clone(), duplicates, options, origin)?;
+            let (new, dry_run) = (Some(&object), options.dry_run);
+            warnings.extend(self.ask_policies(&name, new, None, Part::Main, dry_run)?);
+            let charged = self.charge(&object, None, false, options.dry_run).await?;
             if options.dry_run {
                 return match self.server.store.get(&key) {
                     Some(_) => Err(Failure::already_exists(definition, &name)),
@@ -102,12 +105,17 @@ impl Call {
             let write = Write { key: key.clone(), from: None, object, delete: false, relies_on };
             match self.server.store.commit(write).await {
                 Ok(stored) => return Ok(Made::Stored(stored, warnings)),
-                Err(CommitError::Stale) if self.server.store.get(&key).is_some() => {
-                    return Err(Failure::already_exists(definition, &name));
+                Err(error) => {
+                    self.settle(charged);
+                    match error {
+                        CommitError::Stale if self.server.store.get(&key).is_some() => {
+                            return Err(Failure::already_exists(definition, &name));
+                        }
+                        // The namespace changed in between, or the object came and went.
+                        CommitError::Stale => {}
+                        other => return Err(other.into()),
+                    }
                 }
-                // The namespace changed in between, or the object came and went.
-                Err(CommitError::Stale) => {}
-                Err(other) => return Err(other.into()),
             }
         }
     }
@@ -160,21 +168,4 @@ fn generated_name(prefix: &str) -> String {
             .map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()])),
     );
     name
-}
-
-/// Answers the questions that clients ask about themselves: who has the token may do everything.
-fn computed(mut question: Value, call: &Call) -> Value {
-    question["status"] = match call.definition().kind.as_str() {
-        "SelfSubjectReview" => json!({"userInfo": {
-            "username": "admin", "groups": ["system:masters", "system:authenticated"],
-        }}),
-        "SelfSubjectRulesReview" => json!({
-            "incomplete": false,
-            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
-        }),
-        _ => json!({"allowed": true}),
-    };
-    object::set(&mut question, "creationTimestamp", Value::Null);
-    question
 }

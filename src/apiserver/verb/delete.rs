@@ -6,7 +6,7 @@ use futures::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Call, graceful, list, options::is_dry};
+use super::{Call, Part, graceful, list, options::is_dry};
 use crate::apiserver::{
     answer::Answer,
     decode::{self, DecodeError},
@@ -109,6 +109,12 @@ const AT_ONCE: usize = 64;
 
 pub(super) async fn one(call: &Call, name: &str) -> Result<Answer, Failure> {
     let deletion = deletion(call)?;
+    if call.has_policies()
+        && let Some(stored) = call.server.store.get(&call.key(name))
+    {
+        let old = call.resource.read(&stored);
+        call.ask_policies(name, None, Some(&old), Part::Main, deletion.dry_run)?;
+    }
     let deleted = delete(&call.server, &call.resource, &call.key(name), &deletion).await?;
     // As kube-apiserver, only who asked in the old way is told that more is to come.
     let code = if deletion.asked_not_to_orphan { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -140,7 +146,12 @@ pub(super) async fn collection(call: &Call) -> Result<Answer, Failure> {
     objects.retain(|object| selection.matches(&call.resource, object));
     let left = objects.len().saturating_sub(limit.unwrap_or(usize::MAX));
     objects.truncate(limit.unwrap_or(usize::MAX));
+    let asks = call.has_policies();
     for some in objects.chunks(AT_ONCE) {
+        for object in some.iter().filter(|_| asks) {
+            let old = call.resource.read(object);
+            call.ask_policies(&object.key.name, None, Some(&old), Part::Main, deletion.dry_run)?;
+        }
         let deletions =
             some.iter().map(|object| delete(&call.server, &call.resource, &object.key, &deletion));
         for result in join_all(deletions).await {

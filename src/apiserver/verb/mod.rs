@@ -1,16 +1,19 @@
 //! What a request does to a resource: one file a verb.
 
 mod allocated;
+mod bound;
 mod create;
 mod delete;
 mod get;
 mod graceful;
+mod judged;
 mod list;
 mod options;
 mod patch;
 mod pod;
 mod prepare;
 mod present;
+mod review;
 mod scale;
 mod selection;
 mod update;
@@ -31,12 +34,14 @@ use super::{
     registry::Resource,
     server::Server,
     store::Key,
+    user::User,
 };
 
 /// A request for objects.
 pub(super) struct Call {
     pub server: Arc<Server>,
     pub resource: Arc<Resource>,
+    pub user: User,
     /// The namespace in the path.
     pub namespace: Option<String>,
     pub name: Option<String>,
@@ -65,6 +70,8 @@ pub(super) enum Part {
     EphemeralContainers,
     /// The resources of a pod's containers.
     Resize,
+    /// Whether a request for a certificate is approved.
+    Approval,
 }
 
 impl Part {
@@ -77,6 +84,7 @@ impl Part {
             Part::Finalize => Some("finalize"),
             Part::EphemeralContainers => Some("ephemeralcontainers"),
             Part::Resize => Some("resize"),
+            Part::Approval => Some("approval"),
         }
     }
 }
@@ -218,6 +226,11 @@ impl Call {
             Some("finalize") if self.resource.is("", "Namespace") => Some(Part::Finalize),
             Some("ephemeralcontainers") if self.resource.is("", "Pod") => {
                 Some(Part::EphemeralContainers)
+            }
+            Some("approval")
+                if self.resource.is("certificates.k8s.io", "CertificateSigningRequest") =>
+            {
+                Some(Part::Approval)
             }
             Some("resize") if self.resource.is("", "Pod") => Some(Part::Resize),
             Some(_) => None,

@@ -74,8 +74,8 @@ pub(super) async fn patch(call: &Call, name: &str, part: Part) -> Result<Answer,
             return Err(Failure::unversioned(definition, name));
         }
         let new = Decoded { value: new, duplicates: body.duplicates.clone() };
-        let (new, warnings) = call.prepare_change(&old, new, part, &options, origin)?;
-        match call.replace(&key, &stored, &old, new, warnings, &options).await {
+        let prepared = call.prepare_change(&old, new, part, &options, origin)?;
+        match call.replace(&key, &stored, &old, prepared, part, &options).await {
             Ok(made) => return scale::or_whole(call, part, made, StatusCode::OK),
             Err(Unstored::Stale) => {}
             Err(Unstored::Failed(failure)) => return Err(failure),

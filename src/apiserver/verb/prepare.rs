@@ -10,7 +10,7 @@ use super::{
     Call, Part, allocated::Allocated, options::FieldValidation, options::WriteOptions, scale,
 };
 use crate::apiserver::{
-    builtin::{ResourceDefinition, admission},
+    builtin::{ResourceDefinition, admission, admission::Decision},
     decode::{self, Decoded},
     failure::Failure,
     field, object,
@@ -198,6 +198,11 @@ impl Call {
             field::track_update(None, &mut object, manager, None, schema, now);
             allocated.give_back(&mut object);
         }
+        let ranges = self.limit_ranges();
+        if !ranges.is_empty() {
+            // What they add is nobody's.
+            admission::limit(definition, &mut object, &ranges);
+        }
         if let Err(failure) = self.validate(&object, None, Part::Main) {
             return Err(failure.warn(warnings));
         }
@@ -314,14 +319,19 @@ impl Call {
                 if self.definition().status {
                     keep(&mut new, old, "status");
                 }
-                if self.resource.is("", "Namespace") {
+                if self.resource.is("", "Namespace")
+                    || self.resource.is("certificates.k8s.io", "CertificateSigningRequest")
+                {
                     keep(&mut new, old, "spec");
                 }
                 new
             }
             Part::Status => {
                 let mut kept = old.clone();
-                keep(&mut kept, &new, "status");
+                match self.resource.is("certificates.k8s.io", "CertificateSigningRequest") {
+                    true => admission::take_decision(&mut kept, &new, Decision::Status),
+                    false => keep(&mut kept, &new, "status"),
+                }
                 object::copy(&mut kept, &new, "managedFields");
                 for field in self.metadata_beside_status() {
                     object::copy(&mut kept, &new, field);
@@ -331,6 +341,15 @@ impl Call {
             Part::Finalize => {
                 keep(&mut new, old, "status");
                 new
+            }
+            Part::Approval => {
+                let mut kept = old.clone();
+                object::copy(&mut kept, &new, "managedFields");
+                for field in self.metadata_beside_status() {
+                    object::copy(&mut kept, &new, field);
+                }
+                admission::take_decision(&mut kept, &new, Decision::Approval);
+                kept
             }
             Part::EphemeralContainers | Part::Resize => {
                 let mut kept = old.clone();
@@ -350,9 +369,17 @@ impl Call {
         let definition = self.definition();
         match (definition.builtin, definition.kind.as_str()) {
             (false, _)
-            | (_, "CustomResourceDefinition" | "ValidatingAdmissionPolicy" | "VolumeAttachment") => {
-                &[]
-            }
+            | (
+                _,
+                "APIService"
+                | "CustomResourceDefinition"
+                | "FlowSchema"
+                | "PriorityLevelConfiguration"
+                | "ResourceClaim"
+                | "ServiceCIDR"
+                | "ValidatingAdmissionPolicy"
+                | "VolumeAttachment",
+            ) => &[],
             (_, "Deployment") => &["annotations", "finalizers", "ownerReferences"],
             (_, "Pod") => &["annotations", "finalizers", "labels"],
             _ => &["annotations", "finalizers", "labels", "ownerReferences"],
@@ -405,11 +432,21 @@ impl Call {
         let before = (validation == FieldValidation::Strict && origin == Origin::Patch)
             .then(|| object.clone());
         let unknown = self.definition().schema().prune(object);
-        let said: Vec<String> = duplicates
+        let mut said: Vec<(&String, String)> = duplicates
             .iter()
-            .map(|path| format!("duplicate field \"{path}\""))
-            .chain(unknown.iter().map(|path| format!("unknown field \"{path}\"")))
+            .map(|path| (path, format!("duplicate field \"{path}\"")))
+            .chain(unknown.iter().map(|path| (path, format!("unknown field \"{path}\""))))
             .collect();
+        if self.definition().builtin && !duplicates.is_empty() && !unknown.is_empty() {
+            // Go's decoder says what it meets as it meets it; a duplicate is met when it comes again.
+            let keys = decode::keys_in_order(&self.body);
+            said.sort_by_key(|(path, _)| {
+                let mut places = (0..keys.len()).filter(|at| keys[*at] == **path);
+                let first = places.next();
+                if duplicates.contains(path) { places.next() } else { first }
+            });
+        }
+        let said: Vec<String> = said.into_iter().map(|(_, said)| said).collect();
         match (validation, before) {
             _ if said.is_empty() => Ok(Vec::new()),
             (FieldValidation::Ignore, _) => Ok(Vec::new()),
@@ -429,6 +466,14 @@ impl Call {
         let mut errors = match (part, old) {
             (Part::EphemeralContainers, Some(old)) => admission::validate_debugging(new, old),
             (Part::Resize, Some(old)) => admission::validate_resize(new, old),
+            (Part::Approval, Some(old)) => {
+                admission::validate_decision(new, old, Decision::Approval)
+            }
+            (Part::Status, Some(old))
+                if self.resource.is("certificates.k8s.io", "CertificateSigningRequest") =>
+            {
+                admission::validate_decision(new, old, Decision::Status)
+            }
             _ => admission::validate(definition, new, old),
         };
         let beside = scale::validate(definition, new);
@@ -464,6 +509,7 @@ impl Call {
         };
         let context = admission::Context {
             now: self.server.now(),
+            user: &self.user,
             priority_class: &|name| match name {
                 "" => classes().into_iter().find(|class| class["globalDefault"] == true),
                 name => {

@@ -52,8 +52,8 @@ pub(super) async fn update(call: &Call, name: &str, part: Part) -> Result<Answer
         if seen.is_some_and(|seen| seen != stored.revision) {
             return Err(Failure::modified(definition, name));
         }
-        let (new, warnings) = call.prepare_change(&old, new, part, &options, Origin::Body)?;
-        match call.replace(&key, &stored, &old, new, warnings, &options).await {
+        let prepared = call.prepare_change(&old, new, part, &options, Origin::Body)?;
+        match call.replace(&key, &stored, &old, prepared, part, &options).await {
             Ok(made) => return scale::or_whole(call, part, made, StatusCode::OK),
             Err(Unstored::Stale) if seen.is_none() => {}
             Err(Unstored::Stale) => return Err(Failure::modified(definition, name)),
@@ -83,19 +83,30 @@ pub(super) enum Unstored {
 }
 
 impl Call {
-    /// Stores `new` in place of `stored`, unless nothing changes. An object that waits for its last finalizer goes.
+    /// Stores what was prepared in place of `stored`, unless nothing changes, with what its writer is warned of. An object
+    /// that waits for its last finalizer goes.
     pub(super) async fn replace(
         &self,
         key: &Key,
         stored: &std::sync::Arc<Stored>,
         old: &Value,
-        new: Value,
-        warnings: Vec<String>,
+        (new, mut warnings): (Value, Vec<String>),
+        part: Part,
         options: &WriteOptions,
     ) -> Result<Made, Unstored> {
         if new == *old {
             return Ok(Made::Stored(std::sync::Arc::clone(stored), warnings));
         }
+        let asked = self.ask_policies(&key.name, Some(&new), Some(old), part, options.dry_run);
+        warnings.extend(asked.map_err(Unstored::Failed)?);
+        let charged = match part {
+            Part::Main | Part::Resize => {
+                let resizes = part == Part::Resize;
+                let charged = self.charge(&new, Some(old), resizes, options.dry_run).await;
+                Some(charged.map_err(Unstored::Failed)?)
+            }
+            _ => None,
+        };
         if options.dry_run {
             return Ok(Made::Dry(new, warnings));
         }
@@ -120,8 +131,15 @@ impl Call {
                 Some(last) => Made::Dry(last, warnings),
                 None => Made::Stored(stored, warnings),
             }),
-            Err(CommitError::Stale) => Err(Unstored::Stale),
-            Err(other) => Err(Unstored::Failed(other.into())),
+            Err(error) => {
+                if let Some(charged) = charged {
+                    self.settle(charged);
+                }
+                Err(match error {
+                    CommitError::Stale => Unstored::Stale,
+                    other => Unstored::Failed(other.into()),
+                })
+            }
         }
     }
 

@@ -281,7 +281,11 @@ impl Watcher {
         }
         let object = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});
         let mut piece = Vec::new();
-        write_event(&mut piece, "BOOKMARK", object.to_string().as_bytes());
+        match self.accept.form {
+            // As one row, which has the version and the annotation.
+            Form::Table => self.write_value(&mut piece, "BOOKMARK", &object),
+            _ => write_event(&mut piece, "BOOKMARK", object.to_string().as_bytes()),
+        }
         piece
     }
 }

@@ -151,4 +151,6 @@ macro_rules! chapters {
     };
 }
 
-chapters! { objects strict patches apply schemas lists watches deletion discovery kinds pods cluster }
+chapters! {
+    objects strict patches apply schemas lists watches deletion discovery kinds pods cluster access bounds
+}

@@ -37,7 +37,7 @@ pub use self::{
     limit::{exceeds, limit},
     metadata::selects as label_selector_matches,
     pod_parts::{take_sizes, validate_debugging, validate_resize},
-    service::api_address,
+    service::{api_address, service_range},
 };
 
 use jiff::Timestamp;

@@ -181,6 +181,13 @@ pub fn api_address() -> String {
     format!("{a}.{b}.0.1")
 }
 
+/// The range that addresses are taken from.
+#[must_use]
+pub fn service_range() -> String {
+    let (a, b) = CLUSTER_NETWORK;
+    format!("{a}.{b}.0.0/16")
+}
+
 fn free_address(service: &Value, context: &Context<'_>) -> Option<String> {
     let (a, b) = CLUSTER_NETWORK;
     let start = seed(service, "") % 65536;

@@ -165,7 +165,8 @@ fn start_controllers(assets: &Assets, folder: &Path, server: &Server, token: &st
     write_kubeconfig(&kubeconfig, std::slice::from_ref(server), token);
     let arguments = [
         format!("--kubeconfig={}", kubeconfig.display()),
-        "--controllers=namespace-controller,garbage-collector-controller".to_owned(),
+        "--controllers=namespace-controller,garbage-collector-controller,resourcequota-controller"
+            .to_owned(),
         "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
         "--concurrent-namespace-syncs=4".to_owned(),
