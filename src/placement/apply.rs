@@ -40,7 +40,7 @@ impl Anchor {
 /// A manifest, ready to be applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
-    /// With owner reference and hash, and with the annotation for the next three-way merge unless it gets too large.
+    /// With owner reference and hash, and with the annotation for the next three-way merge, empty if it gets too large.
     pub object: Value,
     /// Hash of the manifest.
     pub hash: String,
@@ -88,9 +88,9 @@ pub fn prepare(manifest: &Value, anchor: &Anchor) -> Prepared {
     let size: usize =
         annotations.into_iter().flatten().map(|(k, v)| k.len() + v.to_string().len()).sum();
     let has_base = size + meta::LAST_APPLIED.len() + base.len() <= ANNOTATION_BYTES;
-    if has_base {
-        object["metadata"]["annotations"][meta::LAST_APPLIED] = json!(base);
-    }
+    // Empty, where it does not fit: what an earlier manifest left there is no base any more.
+    let base = if has_base { base } else { String::new() };
+    object["metadata"]["annotations"][meta::LAST_APPLIED] = json!(base);
     Prepared { object, hash, has_base }
 }
 
@@ -401,6 +401,7 @@ mod tests {
     fn a_manifest_too_large_for_an_annotation_is_applied_by_the_server() {
         let large = prepare(&manifest(&"x".repeat(ANNOTATION_BYTES)), &anchor());
         assert!(!large.has_base);
+        assert_eq!(large.object["metadata"]["annotations"][meta::LAST_APPLIED], "");
         let decision = decide(&large, Some(&applied("value1")), &anchor(), &strategy(json!({})));
         assert_eq!(decision, Decision::ServerSide { force: true });
     }

@@ -81,7 +81,7 @@ pub fn report(manifest: &Value, live: Option<&Value>, full: bool) -> Vec<Detail>
 /// Returns the differences between a manifest and the object on the member. `full` counts what only the member has.
 pub fn differences(manifest: &Value, live: &Value, full: bool) -> Vec<Detail> {
     let is_secret = manifest["kind"] == "Secret" && manifest["apiVersion"] == "v1";
-    let (manifest, live) = (relevant(manifest), relevant(live));
+    let (manifest, live) = (comparable(manifest), comparable(live));
     let api_version = manifest.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
     let hub = match full {
@@ -94,6 +94,17 @@ pub fn differences(manifest: &Value, live: &Value, full: bool) -> Vec<Detail> {
         details.iter_mut().for_each(redact);
     }
     details
+}
+
+/// Returns what counts of an object, with labels and annotations in any case: they are told one by one.
+fn comparable(object: &Value) -> Value {
+    let mut object = relevant(object);
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        for field in ["labels", "annotations"] {
+            metadata.entry(field).or_insert_with(|| Value::Object(Map::new()));
+        }
+    }
+    object
 }
 
 /// Statuses and logs are no place for what a Secret holds.
@@ -191,6 +202,21 @@ mod tests {
         let whole = [detail("/", None, Some("(the whole object)"))];
         assert_eq!(report(&manifest, None, false), whole);
         assert_eq!(report(&manifest, Some(&live), false), partial);
+    }
+
+    #[test]
+    fn labels_are_told_one_by_one_also_where_the_manifest_has_none() {
+        let object = |labels: Value| json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "labels": labels}});
+        let found = differences(&object(Value::Null), &object(json!({"foo": "bar"})), true);
+        assert_eq!(
+            found,
+            [Detail {
+                path: "/metadata/labels/foo".into(),
+                value_in_member: Some("bar".into()),
+                value_in_hub: None
+            }]
+        );
+        assert_eq!(differences(&object(json!({})), &object(Value::Null), true), []);
     }
 
     #[test]
