@@ -1,5 +1,6 @@
 //! The API server, as clients of Kubernetes see it.
 
+mod access;
 mod client;
 mod controllers;
 mod crash;
