@@ -26,7 +26,7 @@ fn script(shell: clap_complete::Shell) -> Vec<u8> {
 /// Returns the commands that are in the manual: what is hidden there is not for people to type.
 fn shown() -> Command {
     let all = Cli::command();
-    Command::new(all.get_name().to_owned())
+    Command::new("tidegate")
         .version(env!("CARGO_PKG_VERSION"))
         .args(all.get_arguments().cloned())
         .subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
