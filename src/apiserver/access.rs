@@ -280,7 +280,11 @@ fn reason(binding: &Value, subject: &Value, namespace: &str) -> String {
         namespace => format!("RoleBinding \"{name}/{namespace}\""),
     };
     let (kind, of) = (text(subject, "/kind"), text(subject, "/name"));
-    let whom = match (kind, text(subject, "/namespace")) {
+    let within = match text(subject, "/namespace") {
+        "" => namespace,
+        within => within,
+    };
+    let whom = match (kind, within) {
         ("ServiceAccount", within) => format!("{kind} \"{of}/{within}\""),
         _ => format!("{kind} \"{of}\""),
     };

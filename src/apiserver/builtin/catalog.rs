@@ -80,7 +80,7 @@ const ENTRIES: &[Entry] = &[
     entry("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", NONE, NONE, true, Serves::Objects, NONE),
     entry("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", NONE, NONE, false, Serves::Status, NONE),
     entry("flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", "prioritylevelconfigurations", NONE, NONE, false, Serves::Status, NONE),
-    entry("networking.k8s.io", "v1", "IPAddress", "ipaddresses", &["ip"], NONE, false, Serves::Objects, &["spec.parentRef.group", "spec.parentRef.name", "spec.parentRef.namespace", "spec.parentRef.resource"]),
+    entry("networking.k8s.io", "v1", "IPAddress", "ipaddresses", &["ip"], NONE, false, Serves::Objects, NONE),
     entry("networking.k8s.io", "v1", "IngressClass", "ingressclasses", NONE, NONE, false, Serves::Objects, NONE),
     entry("networking.k8s.io", "v1", "Ingress", "ingresses", &["ing"], NONE, true, Serves::Status, NONE),
     entry("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", &["netpol"], NONE, true, Serves::Objects, NONE),

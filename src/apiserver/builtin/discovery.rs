@@ -387,7 +387,7 @@ mod tests {
             .iter()
             .map(|g| g["name"].as_str().unwrap())
             .collect();
-        assert_eq!(names.first(), Some(&"apps"));
+        assert_eq!(names.first(), Some(&"apiregistration.k8s.io"));
         assert_eq!(names.last(), Some(&"example.com"));
         assert_eq!(
             group(&served(), "example.com").unwrap(),

@@ -60,17 +60,18 @@ fn returns_deleted(call: &Call) -> bool {
                     | "StorageClass"
                     | "VolumeAttachment"
                     | "VolumeAttributesClass"
-            ) | (
-                "",
-                "Namespace"
-                    | "PersistentVolume"
-                    | "PersistentVolumeClaim"
-                    | "Pod"
-                    | "PodTemplate"
-                    | "ResourceQuota"
-                    | "Service"
-                    | "ServiceAccount"
-            )
+            ) | ("resource.k8s.io", _)
+                | (
+                    "",
+                    "Namespace"
+                        | "PersistentVolume"
+                        | "PersistentVolumeClaim"
+                        | "Pod"
+                        | "PodTemplate"
+                        | "ResourceQuota"
+                        | "Service"
+                        | "ServiceAccount"
+                )
         )
 }
 

@@ -39,15 +39,20 @@ pub(super) fn answer(mut question: Value, call: &Call) -> Result<Answer, Failure
             check(&question, call, true)?;
             let at = question.pointer("/spec/resourceAttributes/namespace");
             if is_local && at.and_then(Value::as_str).unwrap_or_default() != call.namespace() {
-                let namespace = call.namespace();
-                return Err(Failure::bad_request(format!(
-                    "spec.resourceAttributes.namespace must match namespace: {namespace}"
-                )));
+                let given = at.cloned().unwrap_or_else(|| "".into());
+                let path = "spec.resourceAttributes.namespace";
+                let error = FieldError::invalid(path, &given, "must match metadata.namespace");
+                return Err(refusal(call, &[error]));
             }
             judged(&question, &somebody(&question), call)
         }
     };
-    object::set(&mut question, "creationTimestamp", Value::Null);
+    // Only this question is dated.
+    let created = match call.definition().kind.as_str() {
+        "SelfSubjectReview" => object::time(call.server.now()).into(),
+        _ => Value::Null,
+    };
+    object::set(&mut question, "creationTimestamp", created);
     call.present_value(StatusCode::CREATED, &question)
 }
 
@@ -74,7 +79,16 @@ fn check(question: &Value, call: &Call, about_others: bool) -> Result<(), Failur
         let said = "at least one of user or group must be specified";
         errors.push(FieldError::invalid("spec.user", &"".into(), said));
     }
-    if errors.is_empty() { Ok(()) } else { Err(Failure::invalid(call.definition(), "", &errors)) }
+    if errors.is_empty() { Ok(()) } else { Err(refusal(call, &errors)) }
+}
+
+/// 422, of nothing that has a kind.
+fn refusal(call: &Call, errors: &[FieldError]) -> Failure {
+    let definition = call.definition();
+    match errors {
+        [error] => Failure::invalid_kind(&definition.group, "", "", error),
+        errors => Failure::invalid(definition, "", errors),
+    }
 }
 
 /// Whom a question is about.

@@ -6,7 +6,6 @@ use super::{
     super::value::{fill, flag, number, text},
     Context, format,
     metadata::all,
-    service_rules::port_number,
 };
 use crate::apiserver::{object, schema::FieldError};
 
@@ -68,5 +67,9 @@ pub(super) fn validate(service: &Value, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::required(format!("spec.service.{field}"), ""));
         }
     }
-    port_number(number(reference, "/port").unwrap_or(0), "spec.service.port", errors);
+    let port = number(reference, "/port").unwrap_or(0);
+    if !(1..=65535).contains(&port) {
+        let said = "port is not valid: must be between 1 and 65535, inclusive";
+        errors.push(FieldError::invalid("spec.service.port", &port.into(), said));
+    }
 }

@@ -158,6 +158,12 @@ fn request(object: &Value, errors: &mut Vec<FieldError>) {
         }
     }
     signer(text(object, "/spec/signerName"), errors);
+    let certificate = STANDARD.decode(text(object, "/status/certificate")).unwrap_or_default();
+    let begins = String::from_utf8_lossy(&certificate).contains("-----BEGIN CERTIFICATE-----");
+    if !certificate.is_empty() && !begins {
+        let said = "must contain at least one CERTIFICATE PEM block";
+        errors.push(FieldError::invalid(CERTIFICATE, &"<certificate data>".into(), said));
+    }
     if let Some(seconds) = number(object, "/spec/expirationSeconds").filter(|n| *n < 600) {
         let said = "may not specify a duration less than 600 seconds (10 minutes)";
         errors.push(FieldError::invalid("spec.expirationSeconds", &seconds.into(), said));

@@ -77,7 +77,9 @@ pub(super) fn validate_schema(object: &Value, errors: &mut Vec<FieldError>) {
         if !matches!(kind, "ByUser" | "ByNamespace") {
             let known = ["ByNamespace", "ByUser"].map(str::to_owned);
             let path = "spec.distinguisherMethod.type";
-            errors.push(FieldError::not_supported(path, method, &known));
+            // As Go has it.
+            let printed = serde_json::json!({"Type": kind});
+            errors.push(FieldError::not_supported(path, &printed, &known));
         }
     }
     let path = "spec.priorityLevelConfiguration.name";

@@ -40,6 +40,8 @@ impl Script {
 #[derive(Default)]
 pub(crate) struct Scope {
     values: HashMap<String, CelValue>,
+    /// What could not be made, and why.
+    unmade: HashMap<String, String>,
     longest: u64,
     longest_text: u64,
 }
@@ -61,8 +63,14 @@ impl Scope {
         for (field, script) in scripts {
             let map = CelValue::Map(CelMap { map: Arc::new(made.clone()) });
             self.values.insert(name.to_owned(), map);
-            if let Ok(value) = script.as_ref().map_err(String::clone).and_then(|s| self.value(s)) {
-                made.insert(Key::String(Arc::new(field.clone())), value);
+            match script.as_ref().map_err(String::clone).and_then(|s| self.value(s)) {
+                Ok(value) => {
+                    made.insert(Key::String(Arc::new(field.clone())), value);
+                }
+                Err(why) => {
+                    let why = format!("composited variable \"{field}\" fails to evaluate: {why}");
+                    self.unmade.insert(format!("no such key: {field}"), why);
+                }
             }
         }
         self.values.insert(name.to_owned(), CelValue::Map(CelMap { map: Arc::new(made) }));
@@ -97,7 +105,10 @@ impl Scope {
         for (name, value) in &self.values {
             scope.add_variable_from_value(name.as_str(), value.clone());
         }
-        resolve(&script.expression, &scope).map_err(|error| describe(&error))
+        resolve(&script.expression, &scope).map_err(|error| {
+            let why = describe(&error);
+            self.unmade.get(&why).cloned().unwrap_or(why)
+        })
     }
 }
 
@@ -123,7 +134,8 @@ mod tests {
         let holds = |source: &str| scope.holds(&Script::parse(source).unwrap());
         assert_eq!(holds("variables.odd && variables.replicas > 1"), Ok(true));
         assert_eq!(holds("object.spec.replicas > 5"), Ok(false));
-        assert_eq!(holds("variables.none > 1"), Err("no such key: none".to_owned()));
+        let why = "composited variable \"none\" fails to evaluate: no such key: nothing";
+        assert_eq!(holds("variables.none > 1"), Err(why.to_owned()));
         assert!(holds("object.spec.replicas").is_err());
         let says = |source: &str| scope.says(&Script::parse(source).unwrap());
         assert_eq!(says("'got ' + string(object.spec.replicas)").as_deref(), Some("got 3"));
