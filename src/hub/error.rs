@@ -263,15 +263,20 @@ mod tests {
 
     use super::*;
 
-    fn status(code: u16, reason: &str, causes: Vec<StatusCause>) -> HubError {
-        let status = Status::failure("no", reason).with_code(code).with_details(StatusDetails {
-            name: String::new(),
+    fn details(kind: &str, name: &str, causes: Vec<StatusCause>) -> StatusDetails {
+        StatusDetails {
+            name: name.to_owned(),
             group: String::new(),
-            kind: String::new(),
+            kind: kind.to_owned(),
             uid: String::new(),
             retry_after_seconds: 0,
             causes,
-        });
+        }
+    }
+
+    fn status(code: u16, reason: &str, causes: Vec<StatusCause>) -> HubError {
+        let details = details("", "", causes);
+        let status = Status::failure("no", reason).with_code(code).with_details(details);
         HubError::of(kube::Error::Api(status.boxed()), "ConfigMap a/b")
     }
 
@@ -300,14 +305,10 @@ mod tests {
             HubError::of(kube::Error::Api(status.boxed()), "ConfigMap other/x")
         };
         let typed = "failed to create typed patch object (other/x; /v1, Kind=ConfigMap): .data.a: expected string";
-        let error = of(500, typed, StatusDetails::default());
+        let error = of(500, typed, details("", "", Vec::new()));
         assert_eq!(error.recovery(), Recovery::Stall);
         assert!(error.to_string().starts_with("the API server refuses ConfigMap other/x: "));
-        let details = |kind: &str, name: &str| StatusDetails {
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            ..StatusDetails::default()
-        };
+        let details = |kind: &str, name: &str| details(kind, name, Vec::new());
         let error = of(404, "namespaces \"other\" not found", details("namespaces", "other"));
         assert_eq!(error.to_string(), "namespace `other` of ConfigMap other/x not found");
         assert!(error.hint().unwrap().contains("create it on the hub"));

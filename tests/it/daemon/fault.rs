@@ -215,7 +215,7 @@ async fn what_is_gone_from_git_as_a_whole_stays_on_the_hub() {
     let first = stage.repository.commit("first");
     stage.start();
     stage.until_done(&first).await;
-    let everything_is_there = async || {
+    let everything_is_there = async |stage: &Stage| {
         stage.until_values([Some("one"); 3]).await;
         for object in [
             key("", "ConfigMap", "web", "settings"),
@@ -235,7 +235,7 @@ async fn what_is_gone_from_git_as_a_whole_stays_on_the_hub() {
         "{}",
         message(&status)
     );
-    everything_is_there().await;
+    everything_is_there(&stage).await;
     stage.repository.git(&["rm", "-rq", "fleet"]);
     let third = stage.repository.commit("no folder");
     // One that has read nothing else finds nothing to read.
@@ -249,7 +249,7 @@ async fn what_is_gone_from_git_as_a_whole_stays_on_the_hub() {
                 .contains(&format!("there is no folder `fleet` in commit {}", third.short()))
         })
         .await;
-    everything_is_there().await;
+    everything_is_there(&stage).await;
     stage.repository.git(&["revert", "--no-edit", "--no-gpg-sign", "HEAD", "HEAD~1"]);
     stage.until_rollout("web", "back", |status| is(status, "Ready", "True")).await;
     assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);

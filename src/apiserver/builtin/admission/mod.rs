@@ -182,7 +182,7 @@ fn prepare(
         ("resource.k8s.io", kind) => device::prepare(kind, object, context),
         ("apps", "Deployment") => workload::prepare_deployment(object),
         ("apps", "ReplicaSet") => workload::prepare_replica_set(object),
-        ("apps", "DaemonSet") => workload::prepare_daemon_set(object),
+        ("apps", "DaemonSet") => workload::prepare_daemon_set(object, old),
         ("apps", "StatefulSet") => workload::prepare_stateful_set(object),
         ("batch", "Job") => workload::prepare_job(object, is_new),
         ("batch", "CronJob") => workload::prepare_cron_job(object),

@@ -64,8 +64,32 @@ fn inherit_labels(object: &mut Value) {
     }
 }
 
-/// Fills the defaults of a DaemonSet.
-pub(super) fn prepare_daemon_set(object: &mut Value) {
+/// Counts the templates of a DaemonSet, which nobody else may.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn template_generation(daemon_set: &Value) -> Option<i64> {
+    let annotations = daemon_set.pointer("/metadata/annotations")?;
+    annotations.get(TEMPLATE_GENERATION)?.as_str()?.parse().ok()
+}
+
+/// Sets the defaults of a DaemonSet, and which template it is.
+pub(super) fn prepare_daemon_set(object: &mut Value, old: Option<&Value>) {
+    default_daemon_set(object);
+    let number = match old {
+        None => template_generation(object).unwrap_or(1).max(1),
+        Some(old) => {
+            let is_another = old.pointer("/spec/template") != object.pointer("/spec/template");
+            template_generation(old).unwrap_or(1) + i64::from(is_another)
+        }
+    };
+    if let Some(metadata) = object_at(object, "metadata")
+        && let Some(annotations) = object_at(metadata, "annotations")
+    {
+        set(annotations, TEMPLATE_GENERATION, number.to_string());
+    }
+}
+
+fn default_daemon_set(object: &mut Value) {
     let Some(spec) = object_at(object, "spec") else { return };
     fill(spec, "revisionHistoryLimit", 10);
     if let Some(strategy) = object_at(spec, "updateStrategy") {
