@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::value::{fill, flag, number, text},
+    super::value::{fill, flag, number, set, text},
     Context, format,
     metadata::all,
 };
@@ -15,11 +15,12 @@ pub(super) fn prepare(service: &mut Value, is_new: bool, context: &Context<'_>) 
     match reference {
         Some(reference) => fill(reference, "port", 443),
         None if is_new => {
-            service["status"] = json!({"conditions": [{
+            let status = json!({"conditions": [{
                 "type": "Available", "status": "True", "reason": "Local",
                 "message": "Local APIServices are always available",
                 "lastTransitionTime": object::time(context.now),
             }]});
+            set(service, "status", status);
         }
         None => {}
     }
