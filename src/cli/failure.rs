@@ -74,7 +74,7 @@ pub(crate) fn render(error: &Error) -> String {
 fn words(error: &(dyn std::error::Error + 'static)) -> String {
     let answer = match error.downcast_ref::<kube::Error>() {
         Some(kube::Error::Api(status)) => Some(status.as_ref()),
-        _ => error.downcast_ref::<kube::core::Status>(),
+        _ => error.downcast_ref::<Box<kube::core::Status>>().map(AsRef::as_ref),
     };
     match answer.filter(|status| !status.message.is_empty()) {
         Some(status) => status.message.clone(),

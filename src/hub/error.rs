@@ -151,7 +151,9 @@ impl HubError {
         let what = what.to_string();
         match error {
             kube::Error::Api(status) => Self::of_status(&status, what),
-            kube::Error::SerdeError(source) => Self::Malformed { what, detail: source.to_string() },
+            kube::Error::SerdeError(source) => {
+                Self::Malformed { detail: told(&what, source.to_string()), what }
+            }
             source => Self::Unreachable { what, source: Box::new(source) },
         }
     }
@@ -176,14 +178,23 @@ impl HubError {
             }
             (401 | 403, _) => Self::Forbidden { what, message },
             (400..=499, _) if status.code != 429 && status.code != 408 => {
-                Self::Refused { what, code: status.code, message }
+                Self::Refused { message: told(&what, message), what, code: status.code }
             }
             // What an apply sets and the schema does not have: kube-apiserver calls that an internal error of its own.
             (500, _) if message.starts_with("failed to create typed patch object") => {
-                Self::Refused { what, code: status.code, message }
+                Self::Refused { message: told(&what, message), what, code: status.code }
             }
-            _ => Self::Unavailable { what, message },
+            _ => Self::Unavailable { message: told(&what, message), what },
         }
+    }
+}
+
+/// Returns the words about an object, but none about a Secret: what is wrong with one is said by quoting it.
+fn told(what: &str, words: String) -> String {
+    const LEFT_OUT: &str = "the words are left out, for they may quote what it holds (`kubectl apply --server-side --dry-run=server` shows them)";
+    match what.starts_with("Secret ") {
+        true => LEFT_OUT.to_owned(),
+        false => words,
     }
 }
 
@@ -294,6 +305,24 @@ mod tests {
             (503, "ServiceUnavailable", Recovery::BackOff),
         ] {
             assert_eq!(status(code, reason, Vec::new()).recovery(), want, "{code} {reason}");
+        }
+    }
+
+    #[test]
+    fn what_a_secret_holds_is_in_no_error() {
+        let quoted =
+            "failed to create typed patch object: .stringData: expected map, got &{hunter2}";
+        for (what, code, is_told) in [
+            ("Secret a/b", 500, false),
+            ("Secret a/b", 422, false),
+            ("Secret a/b", 503, false),
+            ("SecretStore a/b", 422, true),
+            ("ConfigMap a/Secret", 422, true),
+        ] {
+            let status = Status::failure(quoted, "").with_code(code);
+            let error = HubError::of(kube::Error::Api(status.boxed()), what);
+            assert_eq!(error.to_string().contains("hunter2"), is_told, "{what} {code}");
+            assert_eq!(format!("{error:?}").contains("hunter2"), is_told, "{what} {code}");
         }
     }
 

@@ -101,7 +101,10 @@ fn comparable(object: &Value) -> Value {
     let mut object = relevant(object);
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         for field in ["labels", "annotations"] {
-            metadata.entry(field).or_insert_with(|| Value::Object(Map::new()));
+            let held = metadata.entry(field).or_insert(Value::Null);
+            if held.is_null() {
+                *held = Value::Object(Map::new());
+            }
         }
     }
     object

@@ -8,6 +8,7 @@ mod manual;
 mod pages;
 mod reference;
 mod secrets;
+mod secrets;
 mod settings;
 mod shell;
 mod tutorial;

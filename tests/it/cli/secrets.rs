@@ -94,8 +94,13 @@ async fn what_a_secret_holds_is_never_told_whatever_goes_wrong() {
     let kubeconfig = home.path().join("data/kubeconfig");
     let log = || std::fs::read_to_string(home.path().join("log")).unwrap();
     let ready = key("", "ConfigMap", "", "the log");
-    until(&ready, "ready", async || Some(json!(log().contains("Press Ctrl-C"))), |is| *is == true)
-        .await;
+    until(
+        &ready,
+        "ready",
+        async || Some(json!({"ready": log().contains("Press Ctrl-C")})),
+        |log| log["ready"] == true,
+    )
+    .await;
     let hub = Hub::new(client(&kubeconfig).await);
     let rollout = key("gitops.tidegate.dev", "Rollout", "default", "web");
     let until_told = async |what: &str, wanted: &dyn Fn(&Value) -> bool| {
