@@ -2,7 +2,12 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{LevelFilter, Targets},
+    fmt,
+    prelude::*,
+};
 
 /// How much to say when `RUST_LOG` is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,14 @@ impl Verbosity {
     }
 }
 
+/// What is never logged, whatever `RUST_LOG` asks for: the client's debugging output has whole answers, which quote what a
+/// server refuses, and that may be a Secret.
+fn discreet() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_target("kube_client::client", LevelFilter::WARN)
+}
+
 /// Starts logging to stderr. `RUST_LOG` wins over `verbosity`. A second call changes nothing.
 pub fn start(verbosity: Verbosity) {
     let filter =
@@ -35,5 +48,6 @@ pub fn start(verbosity: Verbosity) {
         && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false);
     // Fails only when a subscriber is already there, as in tests that share a process.
+    let layer = layer.with_filter(discreet());
     let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
 }

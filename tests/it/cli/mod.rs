@@ -8,7 +8,6 @@ mod manual;
 mod pages;
 mod reference;
 mod secrets;
-mod secrets;
 mod settings;
 mod shell;
 mod tutorial;
