@@ -206,6 +206,9 @@ pub struct LocalArgs {
     /// How many member clusters, 0 for the hub alone; when left out, as many as there are in the data directory, 3 in a new one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub members: Option<u16>,
+    /// Who joins clusters and executes runs
+    #[arg(long, value_name = "WHO", default_value = "builtin")]
+    pub engine: LocalEngineArg,
     /// When snapshots are cut of placements whose strategy is External
     #[arg(long, value_name = "WHEN", default_value = "both")]
     pub snapshot_mode: SnapshotModeArg,
@@ -326,6 +329,15 @@ impl From<EngineArg> for Engine {
             EngineArg::None => Self::None,
         }
     }
+}
+
+/// Values of `--engine` of `local`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LocalEngineArg {
+    /// The built-in engine; the clusters beside the hub are its members
+    Builtin,
+    /// Somebody else, or nobody: the clusters are there, and no cluster is a member yet
+    None,
 }
 
 /// Values of `--snapshot-mode`.

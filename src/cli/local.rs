@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    args::LocalArgs,
+    args::{LocalArgs, LocalEngineArg},
     exit::Exit,
     failure::{OrHint, hinted},
     follow,
@@ -46,8 +46,13 @@ pub(super) async fn run(args: &LocalArgs) -> anyhow::Result<Exit> {
     if let Some(left_out) = left_out(held, count) {
         anstream::eprintln!("{left_out}");
     }
-    let options = Options { snapshot_mode: args.snapshot_mode.into(), ..Options::default() };
-    let starting = Fleet::start(storage, tutorial_members(count), options);
+    let engine = match args.engine {
+        LocalEngineArg::None => None,
+        LocalEngineArg::Builtin => {
+            Some(Options { snapshot_mode: args.snapshot_mode.into(), ..Options::default() })
+        }
+    };
+    let starting = Fleet::start(storage, tutorial_members(count), engine);
     let fleet = tokio::select! {
         started = starting => started.hinted("cannot start the fleet")?,
         () = asked.next() => anyhow::bail!("asked to stop before the fleet was ready"),

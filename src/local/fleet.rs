@@ -25,7 +25,7 @@ use crate::{
         meta::{GITOPS_MANAGER, SYSTEM_NAMESPACE},
     },
     apiserver::{ApiServer, OpenError, Options, StoreKind},
-    clock::Clock,
+    clock::{self, Clock},
     engine::{self, EngineError, Members, Trouble},
     model::Hint,
 };
@@ -43,7 +43,7 @@ pub enum Storage {
 pub struct Fleet {
     servers: Vec<(String, ApiServer)>,
     members: Vec<Member>,
-    engine: JoinHandle<Result<(), EngineError>>,
+    engine: Option<JoinHandle<Result<(), EngineError>>>,
     stop: CancellationToken,
 }
 
@@ -103,18 +103,20 @@ pub const HUB: &str = "hub";
 
 impl Fleet {
     /// Starts hub, members and engine, and returns when every member has joined. Other clusters may join at any time.
+    /// Without an engine they are clusters side by side, of which none is a member yet.
     ///
     /// # Errors
     /// When a store cannot be opened, a cluster refuses its kinds, or the members do not join.
     pub async fn start(
         storage: Storage,
-        members: Vec<Member>,
-        options: engine::Options,
+        mut members: Vec<Member>,
+        engine: Option<engine::Options>,
     ) -> Result<Self, FleetError> {
+        let clock = engine.as_ref().map_or_else(clock::system, |options| options.clock.clone());
         let mut servers = Vec::new();
         for cluster in std::iter::once(HUB).chain(members.iter().map(|member| member.name.as_str()))
         {
-            servers.push((cluster.to_owned(), open(&storage, cluster, &options.clock).await?));
+            servers.push((cluster.to_owned(), open(&storage, cluster, &clock).await?));
         }
         let client = |at: usize| Client::new(servers[at].1.clone(), "default");
         let kinds = |wanted: fn(&Value) -> bool| {
@@ -127,16 +129,18 @@ impl Fleet {
             install(&there, &member.name, kinds(is_member_kind)).await?;
             registry.insert(member.name.as_str(), there);
         }
-        for member in &members {
-            join(&client(0), member).await?;
-        }
-        let stop = CancellationToken::new();
-        let hub = client(0);
+        let (stop, hub) = (CancellationToken::new(), client(0));
         system_namespace(&hub).await?;
-        let engine = tokio::spawn(execute(hub.clone(), registry, options, stop.clone()));
-        let mut fleet = Self { servers, members, engine, stop };
-        fleet.wait_joined(hub).await?;
-        Ok(fleet)
+        let Some(options) = engine else {
+            members.iter_mut().for_each(|member| member.labels.clear());
+            return Ok(Self { servers, members, engine: None, stop });
+        };
+        for member in &members {
+            join(&hub, member).await?;
+        }
+        let mut engine = tokio::spawn(execute(hub.clone(), registry, options, stop.clone()));
+        wait_joined(hub, &mut members, &mut engine).await?;
+        Ok(Self { servers, members, engine: Some(engine), stop })
     }
 
     /// Returns a client of the hub, in process.
@@ -165,57 +169,61 @@ impl Fleet {
 
     /// Waits until the engine ends by itself, which it does only when it is broken.
     pub async fn engine_ended(&mut self) -> Option<EngineError> {
-        match (&mut self.engine).await {
+        let Some(engine) = &mut self.engine else { return std::future::pending().await };
+        match engine.await {
             Ok(Err(error)) => Some(error),
             _ => None,
         }
     }
 
     /// Ends the engine, then the servers, each with everything written.
-    pub async fn shut_down(mut self) {
+    pub async fn shut_down(self) {
         self.stop.cancel();
-        if !self.engine.is_finished() {
-            let _ = (&mut self.engine).await;
+        if let Some(engine) = self.engine.filter(|engine| !engine.is_finished()) {
+            let _ = engine.await;
         }
         for (_, server) in self.servers {
             server.shutdown().await;
         }
     }
+}
 
-    async fn wait_joined(&mut self, hub: Client) -> Result<(), FleetError> {
-        let clusters: Api<MemberCluster> = Api::all_with(hub, &kind::MEMBER_CLUSTER.resource());
-        let joined = |object: Option<&MemberCluster>| {
-            object
-                .and_then(|o| o.status.as_ref())
-                .is_some_and(|status| is_true(&status.conditions, JOINED))
-        };
-        let all = futures::future::join_all(
-            self.members
-                .iter()
-                .map(|member| await_condition(clusters.clone(), &member.name, joined)),
-        );
-        let joined = tokio::select! {
-            results = all => results,
-            ended = &mut self.engine => {
-                return Err(FleetError::Engine(ended.ok().and_then(Result::err)));
-            }
-            () = tokio::time::sleep(JOIN_DEADLINE) => {
-                let waiting = self.members.iter().map(|member| member.name.clone()).collect();
-                return Err(FleetError::NotJoined { waiting });
-            }
-        };
-        for (member, cluster) in self.members.iter_mut().zip(joined) {
-            let cluster = cluster.map_err(|source| FleetError::Refused {
-                doing: "watch members",
-                cluster: HUB.into(),
-                source: source.into(),
-            })?;
-            // Those of a member that was there before are the user's. Fleet's own are of no use to them.
-            member.labels = cluster.and_then(|cluster| cluster.metadata.labels).unwrap_or_default();
-            member.labels.retain(|label, _| !label.starts_with(FLEET_LABELS));
+/// Waits until every member has joined, and notes the labels that they really have.
+async fn wait_joined(
+    hub: Client,
+    members: &mut [Member],
+    engine: &mut JoinHandle<Result<(), EngineError>>,
+) -> Result<(), FleetError> {
+    let clusters: Api<MemberCluster> = Api::all_with(hub, &kind::MEMBER_CLUSTER.resource());
+    let joined = |object: Option<&MemberCluster>| {
+        object
+            .and_then(|o| o.status.as_ref())
+            .is_some_and(|status| is_true(&status.conditions, JOINED))
+    };
+    let all = futures::future::join_all(
+        members.iter().map(|member| await_condition(clusters.clone(), &member.name, joined)),
+    );
+    let joined = tokio::select! {
+        results = all => results,
+        ended = engine => {
+            return Err(FleetError::Engine(ended.ok().and_then(Result::err)));
         }
-        Ok(())
+        () = tokio::time::sleep(JOIN_DEADLINE) => {
+            let waiting = members.iter().map(|member| member.name.clone()).collect();
+            return Err(FleetError::NotJoined { waiting });
+        }
+    };
+    for (member, cluster) in members.iter_mut().zip(joined) {
+        let cluster = cluster.map_err(|source| FleetError::Refused {
+            doing: "watch members",
+            cluster: HUB.into(),
+            source: source.into(),
+        })?;
+        // Those of a member that was there before are the user's. Fleet's own are of no use to them.
+        member.labels = cluster.and_then(|cluster| cluster.metadata.labels).unwrap_or_default();
+        member.labels.retain(|label, _| !label.starts_with(FLEET_LABELS));
     }
+    Ok(())
 }
 
 async fn open(

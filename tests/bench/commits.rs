@@ -12,6 +12,7 @@ use tidegate::{
     api::{Run, kind, meta},
     config::Repository,
     daemon::{self, FirstPolicy, Options, Source},
+    engine,
     local::{Fleet, Storage, tutorial_members},
 };
 use tokio_util::sync::CancellationToken;
@@ -60,7 +61,7 @@ pub async fn measure(which: &str, prepare: impl Fn(&TestRepository)) {
     work.copy("examples-repo/cluster-scoped").commit("first");
     prepare(&work);
     let fleet =
-        Fleet::start(Storage::Memory, tutorial_members(3), tidegate::engine::Options::default())
+        Fleet::start(Storage::Memory, tutorial_members(3), Some(engine::Options::default()))
             .await
             .unwrap();
     let stop = CancellationToken::new();

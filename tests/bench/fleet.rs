@@ -32,7 +32,7 @@ pub async fn in_memory(members: usize, stages: usize) -> Fleet {
             )]),
         })
         .collect();
-    Fleet::start(Storage::Memory, members, Options::default()).await.unwrap()
+    Fleet::start(Storage::Memory, members, Some(Options::default())).await.unwrap()
 }
 
 /// Applies an object as `kubectl apply --server-side` would.

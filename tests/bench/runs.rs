@@ -76,7 +76,7 @@ pub async fn tutorial_with_ten_seconds() {
     let fleet = tidegate::local::Fleet::start(
         tidegate::local::Storage::Memory,
         tidegate::local::tutorial_members(3),
-        tidegate::engine::Options::default(),
+        Some(tidegate::engine::Options::default()),
     )
     .await
     .unwrap();

@@ -30,7 +30,8 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let folder = Folder::create()?;
     let signer = Signer::create(&folder.0)?;
     let repository = Repository::create(&folder.0, &signer)?;
-    let fleet = Fleet::start(Storage::Memory, tutorial_members(3), Options::default()).await?;
+    let fleet =
+        Fleet::start(Storage::Memory, tutorial_members(3), Some(Options::default())).await?;
     let stop = CancellationToken::new();
     let followed = config::Repository::new(repository.path().to_string_lossy());
 

@@ -2,8 +2,12 @@
 
 use std::{net::TcpListener, path::Path};
 
+use serde_json::Value;
+use tidegate::hub::Hub;
+
+use super::crash::client;
 use crate::support::{
-    hub::{key, patch},
+    hub::{key, patch, until},
     process::{Running, tidegate},
 };
 
@@ -29,6 +33,36 @@ fn it_says_how_to_reach_the_fleet_and_ends_cleanly() {
         fleet.signal(signal);
         assert!(fleet.wait().success(), "{signal}: {}", fleet.everything());
     }
+}
+
+/// Clusters without an engine are there for somebody else's: no member is made, and another engine finds nobody working.
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_alone_leave_everything_to_others() {
+    let home = tempfile::tempdir().unwrap();
+    let mut clusters = local(home.path(), &["--members", "1", "--engine", "none"]);
+    clusters.wait_for("1 member");
+    clusters.wait_for("Press Ctrl-C");
+    let kubeconfig = home.path().join("data/kubeconfig");
+    let hub = Hub::new(client(&kubeconfig).await);
+    let members = hub.locate_any("cluster.kubernetes-fleet.io", "MemberCluster").await.unwrap();
+    assert_eq!(hub.list_objects(&members, None, None).await.unwrap(), Vec::<Value>::new());
+    let mut command = tidegate(home.path());
+    command.args(["run", "--engine", "builtin", "--kubeconfig"]).arg(&kubeconfig);
+    let mut engine = Running::start(command);
+    engine.wait_for("this engine executes runs");
+    let mut join = tidegate(home.path());
+    join.args(["join", "member1", "--context", "hub", "--member-context", "member1"]);
+    let joined = join.env("KUBECONFIG", &kubeconfig).output().unwrap();
+    assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+    let member = key("cluster.kubernetes-fleet.io", "MemberCluster", "", "member1");
+    let found = async || hub.get_object(&member).await.unwrap();
+    until(&member, "joined", found, |member| {
+        let conditions = member["status"]["conditions"].as_array();
+        conditions.is_some_and(|all| {
+            all.iter().any(|held| held["type"] == "Joined" && held["status"] == "True")
+        })
+    })
+    .await;
 }
 
 #[test]
@@ -223,7 +257,7 @@ async fn labels_that_a_user_gave_a_member_are_told_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let start = async || {
         let storage = Storage::Folder(folder.path().to_owned());
-        Fleet::start(storage, tutorial_members(1), Options::default()).await.unwrap()
+        Fleet::start(storage, tutorial_members(1), Some(Options::default())).await.unwrap()
     };
     let fleet = start().await;
     assert_eq!(fleet.members()[0].labels["environment"], "canary");
