@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod get;
 mod graceful;
+mod isolate;
 mod judged;
 mod list;
 mod options;
@@ -16,6 +17,7 @@ mod present;
 mod review;
 mod scale;
 mod selection;
+mod sent;
 mod update;
 mod watch;
 

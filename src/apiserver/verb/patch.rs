@@ -7,8 +7,9 @@ use super::{
     Call, Part,
     create::Made,
     options::WriteOptions,
-    prepare::{Origin, WrongKind},
+    prepare::Origin,
     scale,
+    sent::WrongKind,
     update::{Unstored, check_name},
 };
 use crate::apiserver::{
