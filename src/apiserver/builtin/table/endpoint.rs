@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     super::value::{list, number, text},
     Column,
-    kinds::{age, text as column},
+    shared::{age, text as column},
 };
 
 /// How many are shown.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     super::value::{list, number, text},
     Column,
-    kinds::{age, text as words},
+    shared::{age, text as words},
 };
 
 const NONE: &str = "<none>";

@@ -13,6 +13,7 @@ mod pod;
 mod request;
 mod selector_text;
 mod service;
+mod shared;
 mod storage;
 mod webhook;
 mod workload;
@@ -20,11 +21,14 @@ mod workload;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-pub(in crate::apiserver) use self::kinds::of_scale;
-pub(super) use self::kinds::{age_of_creation, columns_of, name as name_column};
+pub(in crate::apiserver) use self::shared::of_scale;
 pub use self::{
     column::{Cell, Column, ColumnType},
     json_path::{JsonPath, JsonPathError},
+};
+pub(super) use self::{
+    kinds::columns_of,
+    shared::{age_of_creation, name as name_column},
 };
 /// What each row carries beside its cells (`includeObject` in the query).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     super::value::{entries, flag, list, text},
     Column,
-    kinds::{age, text as column, wide},
+    shared::{age, text as column, wide},
 };
 
 /// The label whose key ends with a role, and the older one whose value is one.

@@ -7,7 +7,7 @@ use super::{
     super::value::{absent, flag, list, number, text},
     Column,
     age::age_of,
-    kinds::{age, text as column, wide},
+    shared::{age, text as column, wide},
 };
 
 /// The columns of Pods.

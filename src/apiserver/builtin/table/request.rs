@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     super::value::{absent, list, number, text},
     Column,
-    kinds::{age, text as words},
+    shared::{age, text as words},
 };
 use crate::model::human_age;
 

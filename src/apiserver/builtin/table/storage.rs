@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     super::value::{absent, flag, list, text},
     Column, ColumnType,
-    kinds::{age, column, marked_name, text as words, whole, wide},
+    shared::{age, column, marked_name, text as words, whole, wide},
 };
 
 /// `RWO,ROX`: the short forms of access modes.
@@ -67,7 +67,7 @@ fn or_unset(object: &Value, path: &str) -> Value {
     object.pointer(path).and_then(Value::as_str).unwrap_or("<unset>").into()
 }
 
-fn yes_or_no(name: &str, about: &str, cell: super::kinds::Compute) -> Column {
+fn yes_or_no(name: &str, about: &str, cell: super::shared::Compute) -> Column {
     column(name, ColumnType::Boolean, 0, about, cell)
 }
 
@@ -81,7 +81,7 @@ pub(super) fn of_group(kind: &str) -> Vec<Column> {
             whole("Drivers", "Number of drivers.", |o, _| list(o, "/spec/drivers").len().into()),
             age(),
         ],
-        "CSIStorageCapacity" => vec![super::kinds::created_at()],
+        "CSIStorageCapacity" => vec![super::shared::created_at()],
         _ => vec![words("DriverName", "The driver.", |o, _| text(o, "/driverName").into()), age()],
     };
     columns.insert(0, super::name_column());

@@ -4,9 +4,8 @@ use serde_json::Value;
 
 use super::{
     super::value::{list, text},
-    Column,
-    kinds::{age, text as words, whole},
-    selector_text,
+    Column, selector_text,
+    shared::{age, text as words, whole},
 };
 
 /// The columns of a kind of `admissionregistration.k8s.io`, after its name.
