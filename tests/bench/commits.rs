@@ -21,27 +21,23 @@ use crate::{median, ninetieth, report, seconds, support::repository::TestReposit
 
 const COMMITS: usize = 20;
 
-/// Adds 100,000 files and 50,000 commits: manifests of a folder that no Rollout has, in a history that touches them.
+/// Adds 100,000 files and 50,000 commits that are none of a Rollout's business.
 pub fn enlarge(work: &TestRepository) {
     use std::{fmt::Write as _, io::Write as _};
     let mut stream = String::new();
     let author = "committer Test <test@example.com> 1700000000 +0000";
     let file = |number: usize, text: &str| {
-        let path = format!("elsewhere/{}/{}/{number}.yaml", number % 100, number / 100 % 100);
+        let path = format!("elsewhere/{}/{}/{number}.txt", number % 100, number / 100 % 100);
         format!("M 644 inline {path}\ndata {}\n{text}\n", text.len())
     };
     let _ =
         write!(stream, "commit refs/heads/main\n{author}\ndata 4\nmany\nfrom refs/heads/main^0\n");
     for number in 0..FILES {
-        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}}}\n");
-        stream.push_str(&file(number, &text));
+        stream.push_str(&file(number, &format!("page {number}\n")));
     }
     for number in 0..HISTORY {
         let _ = write!(stream, "commit refs/heads/main\n{author}\ndata 4\nnext\n");
-        stream.push_str(&file(
-            number % FILES,
-            &format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: c{number}}}}}"),
-        ));
+        stream.push_str(&file(number % FILES, &format!("page {number}, once more\n")));
     }
     let mut import = work.command();
     import.args(["fast-import", "--quiet"]).stdin(std::process::Stdio::piped());
