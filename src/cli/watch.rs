@@ -136,7 +136,9 @@ async fn appears(
         Ok(rollout) => Ok(Ok(rollout)),
         Err(error) => match hub.rollouts(true).await {
             Ok(all) if all.is_empty() || args.commit.is_some() => Ok(Err(all)),
-            _ => Err(error),
+            // It may have come in between.
+            Ok(_) => hub.rollout(name).await.map(Ok),
+            Err(_) => Err(error),
         },
     };
     loop {
