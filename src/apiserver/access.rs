@@ -6,7 +6,10 @@ use http::{Method, request::Parts};
 use serde_json::{Value, json};
 
 use super::{
-    builtin::admission::label_selector_matches,
+    builtin::{
+        admission::label_selector_matches,
+        value::{list, text},
+    },
     failure::Failure,
     query::{Query, decode_path},
     route::{ResourcePath, Route},
@@ -145,14 +148,6 @@ pub(super) fn judge(server: &Server, who: &User, what: &Wish) -> Verdict {
         several => format!("RBAC: [{}]", several.join(", ")),
     };
     Verdict { allowed: false, reason }
-}
-
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The rules that somebody has in a namespace, with those that hold everywhere.

@@ -17,7 +17,7 @@ pub(crate) mod quota;
 mod selectable;
 pub mod table;
 mod types;
-mod value;
+pub(super) mod value;
 mod version;
 
 pub use self::{

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 /// The text at a JSON pointer, empty where there is none.
-pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+pub(in crate::apiserver) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The list at a JSON pointer, empty where there is none.
-pub(super) fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+pub(in crate::apiserver) fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 

@@ -2,8 +2,13 @@
 
 use serde_json::Value;
 
-use super::{list, text};
-use crate::apiserver::{builtin::admission::label_selector_matches, user::User};
+use crate::apiserver::{
+    builtin::{
+        admission::label_selector_matches,
+        value::{list, text},
+    },
+    user::User,
+};
 
 /// A request as policies see it.
 pub(in crate::apiserver) struct Request<'r> {

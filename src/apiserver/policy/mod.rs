@@ -5,7 +5,10 @@ mod matches;
 use serde_json::{Value, json};
 
 pub(super) use self::matches::Request;
-use super::schema::{Scope, Script};
+use super::{
+    builtin::value::{list, text},
+    schema::{Scope, Script},
+};
 
 /// What policies say of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,14 +25,6 @@ pub(super) struct Bound<'p> {
     pub binding: &'p Value,
     /// An object of the policy's kind of parameters; `null` where it has none.
     pub params: Value,
-}
-
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The bindings of policies that are about a request, each with its policy.
