@@ -103,11 +103,12 @@ impl Player {
                 let headers = self.seen.document(json!(headers));
                 json!({"code": code, "headers": headers, "body": self.seen.normal(&bytes)})
             }
-            Act::Until(wanted, _) => {
+            Act::Until(wanted, words, _) => {
                 let until = Instant::now() + PATIENCE;
                 loop {
                     let (code, _, bytes) = self.target.ask(self.sent(act)).await;
-                    if code == *wanted || Instant::now() > until {
+                    let said = String::from_utf8_lossy(&bytes).contains(words);
+                    if (code == *wanted && said) || Instant::now() > until {
                         self.keep(label, &bytes);
                         return json!({"code": code, "body": self.seen.normal(&bytes)});
                     }
@@ -156,7 +157,7 @@ impl Player {
     }
 
     fn sent(&self, act: &Act) -> Sent {
-        let (Act::Ask(ask) | Act::Until(_, ask) | Act::Watch(ask)) = act else {
+        let (Act::Ask(ask) | Act::Until(_, _, ask) | Act::Watch(ask)) = act else {
             unreachable!("events are not sent")
         };
         let Ask { method, path, headers, body } = ask;

@@ -10,7 +10,7 @@
 //! A body is YAML, sent as JSON; after `!` it is sent as written. It may go on in indented lines. `$ns` is the case's
 //! own namespace, other names with `$` are [`SHORT`] for paths, and `${label.path}` is from an earlier answer.
 //! `watch` begins a watch under its label, `events LABEL N` awaits its next N events, and `until CODE get …` asks again
-//! until the answer has that code. `known: …` marks a case whose answers differ, and says how;
+//! until the answer has that code, with `until CODE 'WORDS' get …` also those words. `known: …` marks a case whose answers differ, and says how;
 //! `ignore: /json/pointer` leaves a part of bodies out.
 
 use std::path::Path;
@@ -69,8 +69,8 @@ pub struct Step {
 pub enum Act {
     /// Sends a request.
     Ask(Ask),
-    /// Sends it until the answer has this code.
-    Until(u16, Ask),
+    /// Sends it until the answer has this code and these words.
+    Until(u16, String, Ask),
     /// Begins a watch.
     Watch(Ask),
     /// Awaits events of a watch.
@@ -152,7 +152,9 @@ pub fn step(line: &str, more: &str) -> Step {
         }
         "until" => {
             let (code, rest) = rest.split_once(' ').unwrap();
-            Act::Until(code.parse().unwrap(), ask(rest, more))
+            let quoted = rest.strip_prefix('\'').and_then(|rest| rest.split_once("' "));
+            let (words, rest) = quoted.unwrap_or(("", rest));
+            Act::Until(code.parse().unwrap(), words.to_owned(), ask(rest, more))
         }
         "watch" => Act::Watch(ask(words, more)),
         _ => Act::Ask(ask(words, more)),
