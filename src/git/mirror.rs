@@ -4,7 +4,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, TryLockError,
+        TryLockError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -12,6 +12,7 @@ use std::{
 };
 
 use gix::{
+    protocol::transport::client::blocking_io::http::Transport,
     remote::{Direction, fetch},
     sec::identity::Account,
 };
@@ -19,17 +20,18 @@ use secrecy::ExposeSecret;
 
 use super::{
     error::{Class, GitError, chain},
+    https::Conversation,
     remote::Remote,
     repository::{Repository, commit_id, object_id, options},
 };
 use crate::model::CommitId;
 
-/// One wait for the network may take this long: to connect, for headers, for the next piece of a body.
-const NETWORK_DEADLINE: Duration = Duration::from_secs(30);
 /// A whole fetch may take this long, however eagerly the server goes on sending.
 const FETCH_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// Every fetch adds a pack, and gix does not repack: a mirror with more than this is fetched anew.
 const MAX_PACKS: usize = 256;
+
+type Connection<'a, 'r> = gix::remote::Connection<'a, 'static, 'r, Transport<Conversation>>;
 
 impl Repository {
     /// Asks where `name` is, and fetches when that is not `known` or the mirror does not have it.
@@ -49,7 +51,11 @@ impl Repository {
         };
         let _alone = self.alone()?;
         let mirror = self.opened_mirror()?;
-        let tip = self.fetch_into(&mirror, url, name, known)?;
+        let tip = self.fetch_into(&mirror, url, name, known).inspect_err(|error| {
+            if error.class == Class::Untrusted {
+                self.door.forget();
+            }
+        })?;
         if known != Some(&tip) && packs(&self.mirror) > MAX_PACKS {
             drop(mirror);
             if let Err(error) = self.renew(url, name) {
@@ -68,10 +74,8 @@ impl Repository {
     ) -> Result<CommitId, GitError> {
         let attempt = || format!("cannot fetch `{url}`");
         let remote = remote(repository, url, &format!("+{name}:refs/tidegate/tip"))?;
-        let mut connection =
-            remote.connect(Direction::Fetch).map_err(|error| network(attempt(), &error))?;
-        self.prepare(repository, url, &mut connection)?;
-        let prepared = connection
+        let prepared = self
+            .connection(&remote, url)?
             .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())
             .map_err(|error| network(attempt(), &error))?;
         let advertised = prepared.ref_map().remote_refs.iter().find_map(|reference| {
@@ -99,10 +103,8 @@ impl Repository {
     ) -> Result<Vec<String>, GitError> {
         let attempt = || format!("cannot list the branches of `{url}`");
         let remote = remote(repository, url, "+refs/heads/*:refs/tidegate/heads/*")?;
-        let mut connection =
-            remote.connect(Direction::Fetch).map_err(|error| network(attempt(), &error))?;
-        self.prepare(repository, url, &mut connection)?;
-        let (found, _) = connection
+        let (found, _) = self
+            .connection(&remote, url)?
             .ref_map(gix::progress::Discard, gix::remote::ref_map::Options::default())
             .map_err(|error| network(attempt(), &error))?;
         let names = found.remote_refs.iter().filter_map(|reference| {
@@ -111,17 +113,23 @@ impl Repository {
         Ok(names.take(10).collect())
     }
 
-    /// Sets credentials, time limits and authorities for a connection. Credentials are always answered here: gix would ask
-    /// helpers and then the terminal.
-    fn prepare<T>(
+    /// Begins a conversation. Credentials are always answered here: gix would ask helpers and then the terminal.
+    fn connection<'a, 'r>(
         &self,
-        repository: &gix::Repository,
+        remote: &'a gix::Remote<'r>,
         url: &str,
-        connection: &mut gix::remote::Connection<'_, '_, '_, T>,
-    ) -> Result<(), GitError>
-    where
-        T: gix::protocol::transport::client::blocking_io::Transport,
-    {
+    ) -> Result<Connection<'a, 'r>, GitError> {
+        let Remote::Https { ca_file, .. } = self.remote() else {
+            let attempt = format!("cannot fetch `{url}`: it is on this machine");
+            return Err(GitError::new(Class::BadAddress, attempt));
+        };
+        let (address, version) =
+            remote.sanitized_url_and_version(Direction::Fetch).map_err(|error| {
+                GitError::because(Class::BadAddress, format!("cannot fetch `{url}`"), &error)
+            })?;
+        let conversation = Conversation::new(self.door.client(url, ca_file.as_deref())?);
+        let transport = Transport::new_http(conversation, address, version, false);
+        let mut connection = remote.to_connection_with_transport(transport);
         let token = self.remote().token()?;
         let ours = url.to_owned();
         connection.set_credentials(move |action| match (action, &token) {
@@ -138,57 +146,7 @@ impl Repository {
             }
             _ => Ok(None),
         });
-        let hooks = self.transport_options(repository, url)?;
-        connection.set_transport_options(hooks);
-        Ok(())
-    }
-
-    fn transport_options(
-        &self,
-        repository: &gix::Repository,
-        url: &str,
-    ) -> Result<Box<dyn std::any::Any>, GitError> {
-        use gix::protocol::transport::client::blocking_io::http;
-        let attempt = || format!("cannot prepare the connection to `{url}`");
-        let bad = |detail: &str| GitError {
-            class: Class::BadAddress,
-            attempt: attempt(),
-            detail: Some(detail.to_owned()),
-        };
-        let options = repository
-            .transport_options(url, None)
-            .map_err(|error| GitError::because(Class::BadAddress, attempt(), &error))?
-            .ok_or_else(|| bad("not an HTTP address"))?;
-        let mut options =
-            *options.downcast::<http::Options>().map_err(|_| bad("not an HTTP address"))?;
-        let authorities = self.authorities()?;
-        let https_only = url.starts_with("https://");
-        options.backend = Some(Arc::new(Mutex::new(http::reqwest::Options {
-            configure_client: Some(Box::new(move |builder| {
-                let builder = builder
-                    .timeout(NETWORK_DEADLINE)
-                    .https_only(https_only)
-                    .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
-                Ok(if authorities.is_empty() {
-                    builder
-                } else {
-                    builder.tls_certs_merge(authorities.clone())
-                })
-            })),
-            configure_request: None,
-        })));
-        Ok(Box::new(options))
-    }
-
-    fn authorities(&self) -> Result<Vec<reqwest::Certificate>, GitError> {
-        let Remote::Https { ca_file: Some(path), .. } = self.remote() else {
-            return Ok(Vec::new());
-        };
-        let attempt = || format!("cannot read the certificates in `{}`", path.display());
-        let pem = std::fs::read(path)
-            .map_err(|error| GitError::because(Class::BadAddress, attempt(), &error))?;
-        reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|error| GitError::because(Class::BadAddress, attempt(), &error))
+        Ok(connection)
     }
 
     /// Waits until nobody else writes the mirror: another folder of the same repository is followed by way of it, and so may

@@ -6,6 +6,7 @@
 pub mod commit;
 pub mod error;
 pub mod history;
+mod https;
 pub mod mirror;
 pub mod remote;
 pub mod repository;

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     error::{Class, GitError},
+    https::Door,
     remote::Remote,
 };
 use crate::model::CommitId;
@@ -22,6 +23,8 @@ pub struct Repository {
     opened: Arc<Mutex<Option<gix::ThreadSafeRepository>>>,
     /// Held while the mirror is written.
     pub(super) fetching: Arc<Mutex<()>>,
+    /// The way to the server.
+    pub(super) door: Arc<Door>,
 }
 
 /// What a poll found.
@@ -42,6 +45,7 @@ impl Repository {
             mirror: mirror.into(),
             opened: Arc::default(),
             fetching: Arc::default(),
+            door: Arc::default(),
         }
     }
 
@@ -156,10 +160,7 @@ pub(super) fn options() -> gix::open::Options {
     gix::open::Options::isolated()
         .permissions(gix::open::Permissions::isolated())
         .object_store_slots(gix::odb::store::init::Slots::Given(4096))
-        .config_overrides([
-            "gitoxide.credentials.terminalPrompt=false",
-            "gitoxide.http.connectTimeout=10000",
-        ])
+        .config_overrides(["gitoxide.credentials.terminalPrompt=false"])
 }
 
 fn branches(repository: &gix::Repository) -> Vec<String> {

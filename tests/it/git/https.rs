@@ -36,6 +36,7 @@ async fn a_server_is_mirrored_and_asked_only_once_when_nothing_changed() {
     let second = server.repository.write("fleet/a.yaml", "two").commit("second");
     assert_eq!(poll(&followed, Some(first.clone())).await.unwrap(), Poll::Tip(second.clone()));
     assert_eq!(file(&second), b"two");
+    assert_eq!(server.connected(), 1, "all over one connection");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +125,28 @@ async fn a_server_that_another_sends_us_to_gets_no_token() {
     assert_eq!(error.class, Class::Refused, "{error}");
     assert!(other.asked() > 0, "it was sent there");
     assert_eq!(other.trusted(), 0, "without credentials");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_another_sends_us_to_is_read() {
+    let other = GitServer::open().await;
+    let first = other.repository.write("a", "1").commit("first");
+    let server = GitServer::sending_to(&other.url).await;
+    let authority = |server: &GitServer| fs::read(server.file("ca.pem")).unwrap();
+    let both = [authority(&server), authority(&other)].concat();
+    fs::write(server.file("ca.pem"), both).unwrap();
+    assert_eq!(poll(&server.follow(None), None).await.unwrap(), Poll::Tip(first));
+}
+
+/// Not in clear text, and not without an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_sends_us_astray_is_not_followed() {
+    for astray in ["http://localhost:1/fleet.git", "/fleet.git"] {
+        let server = GitServer::sending_to(astray).await;
+        let error = poll(&server.follow(None), None).await.unwrap_err();
+        assert_eq!(error.class, Class::Unreachable, "{error}");
+        assert!(error.to_string().contains("sent "), "{error}");
+    }
 }
 
 /// A public repository is read without credentials, and whoever has a token for nothing does not show it.

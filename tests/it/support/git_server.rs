@@ -50,6 +50,7 @@ pub struct GitServer {
 
 #[derive(Default)]
 struct Counts {
+    connected: AtomicUsize,
     asked: AtomicUsize,
     trusted: AtomicUsize,
 }
@@ -86,6 +87,7 @@ impl GitServer {
                 let (acceptor, front) = (acceptor.clone(), front.clone());
                 tokio::spawn(async move {
                     let Ok(tls) = acceptor.accept(socket).await else { return };
+                    front.counts.connected.fetch_add(1, Ordering::SeqCst);
                     let service = service_fn(move |request| front.clone().answer(request));
                     let builder =
                         hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
@@ -99,6 +101,11 @@ impl GitServer {
     /// Returns the path of a file beside the repository: `ca.pem`, `token`, or one of a test's own.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Returns how many connections were made so far.
+    pub fn connected(&self) -> usize {
+        self.counts.connected.load(Ordering::SeqCst)
     }
 
     /// Returns how many requests came so far.
