@@ -11,7 +11,7 @@ use super::{
     cel::{self, Rule},
     format::Format,
     node::{Additional, Bound, Checks, ListType, Node, PatchHints, Pattern, Types},
-    object_meta,
+    object_meta, pattern,
     structural::MAX_DEPTH,
 };
 
@@ -164,7 +164,7 @@ impl Compiler<'_> {
             allowed: map.get("enum").and_then(Value::as_array).filter(|a| !a.is_empty()).cloned(),
             // A pattern that does not compile was reported by the structural check.
             pattern: text(map, "pattern").filter(|p| !p.is_empty()).and_then(|text| {
-                let regex = compile_pattern(text).ok()?;
+                let regex = pattern::compile(text).ok()?;
                 Some(Pattern { text: text.to_owned(), regex })
             }),
             format: text(map, "format").and_then(|name| Format::named(name, types)),
@@ -184,12 +184,6 @@ impl Compiler<'_> {
             not,
         }
     }
-}
-
-/// Compiles a pattern. Kubernetes' are Go's RE2, whose syntax the `regex` crate shares; `\Z`-like rarities aside. The
-/// size limit bounds what one hostile CustomResourceDefinition can make us hold.
-pub(super) fn compile_pattern(text: &str) -> Result<regex::Regex, regex::Error> {
-    regex::RegexBuilder::new(text).unicode(true).size_limit(1 << 20).build()
 }
 
 fn list_type(map: &Map<String, Value>) -> ListType {

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use regex::Regex;
 use serde_json::Number;
 
-use super::{compile::compile_pattern, node::Types, number};
+use super::{node::Types, number, pattern};
 
 /// A format with a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl Format {
 }
 
 static UUID: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    compile_pattern(
+    pattern::compile(
         "^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$",
     )
     .ok()

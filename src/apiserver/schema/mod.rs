@@ -13,6 +13,7 @@ mod identity;
 mod node;
 mod number;
 mod object_meta;
+mod pattern;
 mod prune;
 mod structural;
 mod validate;

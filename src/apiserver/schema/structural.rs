@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::{
     FieldError,
-    compile::{compile_pattern, flag, strings, text},
+    compile::{flag, strings, text},
     node::Types,
+    pattern,
 };
 
 /// How deep a schema may nest. Deeper documents do not come from people, and every walk recurses.
@@ -286,7 +287,7 @@ impl Walk {
     /// Junctions and patterns. `two_types` allows the `anyOf` that says int-or-string.
     fn values(&mut self, map: &Map<String, Value>, two_types: bool, depth: usize) {
         if let Some(pattern) = text(map, "pattern")
-            && let Err(error) = compile_pattern(pattern)
+            && let Err(error) = pattern::compile(pattern)
         {
             let text = format!("must be a valid regular expression, but isn't: {error}");
             self.invalid("pattern", &pattern.into(), &text);
