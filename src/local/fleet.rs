@@ -12,7 +12,7 @@ use kube::{
     runtime::wait::await_condition,
 };
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::member::Member;
@@ -119,16 +119,18 @@ impl Fleet {
             servers.push((cluster.to_owned(), open(&storage, cluster, &clock).await?));
         }
         let client = |at: usize| Client::new(servers[at].1.clone(), "default");
-        let kinds = |wanted: fn(&Value) -> bool| {
-            api::crd::all().into_iter().filter(wanted).collect::<Vec<_>>()
-        };
-        install(&client(0), HUB, kinds(|_| true)).await?;
+        let kinds = api::crd::all();
+        let of_members: Vec<Value> =
+            kinds.iter().filter(|kind| is_member_kind(kind)).cloned().collect();
+        let mut installing = JoinSet::new();
+        installing.spawn(install(client(0), HUB.to_owned(), kinds));
         let registry = Members::default();
         for (at, member) in members.iter().enumerate() {
             let there = client(at + 1);
-            install(&there, &member.name, kinds(is_member_kind)).await?;
+            installing.spawn(install(there.clone(), member.name.clone(), of_members.clone()));
             registry.insert(member.name.as_str(), there);
         }
+        installing.join_all().await.into_iter().collect::<Result<(), _>>()?;
         let (stop, hub) = (CancellationToken::new(), client(0));
         system_namespace(&hub).await?;
         let Some(options) = engine else {
@@ -288,21 +290,18 @@ fn is_member_kind(definition: &Value) -> bool {
 }
 
 async fn install(
-    client: &Client,
-    cluster: &str,
+    client: Client,
+    cluster: String,
     definitions: Vec<Value>,
 ) -> Result<(), FleetError> {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let refused = |doing| {
-        let cluster = cluster.to_owned();
-        move |source: kube::Error| FleetError::Refused { doing, cluster, source: source.into() }
-    };
+    let api: Api<CustomResourceDefinition> = Api::all(client);
     let parameters = PatchParams::apply(GITOPS_MANAGER).force();
     for definition in definitions {
         let name = definition["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        api.patch(&name, &parameters, &Patch::Apply(&definition))
-            .await
-            .map_err(refused("install a definition"))?;
+        api.patch(&name, &parameters, &Patch::Apply(definition)).await.map_err(|source| {
+            let (doing, cluster) = ("install a definition", cluster.clone());
+            FleetError::Refused { doing, cluster, source: source.into() }
+        })?;
     }
     Ok(())
 }

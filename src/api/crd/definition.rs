@@ -87,7 +87,7 @@ impl Definition {
         if let (false, Some(names)) = (self.short.is_empty(), names.as_object_mut()) {
             names.insert("shortNames".to_owned(), json!(self.short));
         }
-        json!({
+        let mut manifest = json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
             "metadata": {"name": format!("{}.{}", kind.plural, kind.group)},
@@ -95,9 +95,12 @@ impl Definition {
                 "group": kind.group,
                 "names": names,
                 "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
-                "versions": self.versions.iter().map(|version| self.version(version)).collect::<Vec<_>>(),
             },
-        })
+        });
+        // Moved in: the macro would copy them.
+        manifest["spec"]["versions"] =
+            self.versions.iter().map(|version| self.version(version)).collect();
+        manifest
     }
 
     fn version(&self, (name, schema): &(&'static str, Schema)) -> Value {
@@ -105,7 +108,11 @@ impl Definition {
             ("name".to_owned(), json!(name)),
             ("served".to_owned(), json!(true)),
             ("storage".to_owned(), json!(*name == self.kind.version)),
-            ("schema".to_owned(), json!({"openAPIV3Schema": Value::from(schema.clone())})),
+            (
+                "schema".to_owned(),
+                Map::from_iter([("openAPIV3Schema".to_owned(), Value::from(schema.clone()))])
+                    .into(),
+            ),
         ]);
         if !self.columns.is_empty() {
             let columns: Vec<Value> = self.columns.iter().map(column).collect();
