@@ -2,6 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use gix::{
+    diff::{
+        self,
+        tree::{Recorder, State, recorder::Change},
+    },
+    objs::TreeRefIter,
+};
+
 use super::{
     error::{Class, GitError},
     repository::{Repository, object_id},
@@ -118,18 +126,23 @@ impl Repository {
         if before.id == after.id {
             return Ok(paths);
         }
-        let mut changes = before.changes().map_err(|error| damaged(&error))?;
-        changes.options(|options| {
-            options.track_path().track_rewrites(None);
-        });
-        changes
-            .for_each_to_obtain_tree(&after, |change| {
-                if !change.entry_mode().is_tree() {
-                    paths.insert(change.location().to_string());
-                }
-                Ok(std::ops::ControlFlow::Continue(()))
-            })
-            .map_err(|error| damaged(&error))?;
+        // Not by `Tree::changes`: that reads the whole index of a work tree first, for attributes that matter to nobody here.
+        let mut seen = Recorder::default();
+        let entries = |tree| TreeRefIter::from_bytes(tree, repository.object_hash());
+        diff::tree(
+            entries(&before.data),
+            entries(&after.data),
+            State::default(),
+            &repository.objects,
+            &mut seen,
+        )
+        .map_err(|error| damaged(&error))?;
+        paths.extend(seen.records.into_iter().filter_map(|change| {
+            let (Change::Addition { entry_mode, path, .. }
+            | Change::Deletion { entry_mode, path, .. }
+            | Change::Modification { entry_mode, path, .. }) = change;
+            (!entry_mode.is_tree()).then(|| path.to_string())
+        }));
         Ok(paths)
     }
 }

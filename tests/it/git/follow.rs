@@ -168,6 +168,21 @@ fn changed_paths_are_those_of_the_folder() {
     assert_eq!(changed("fleet"), ["b", "d/e"]);
     assert_eq!(changed("other"), ["c"]);
     assert_eq!(changed("."), ["fleet/b", "fleet/d/e", "other/c"]);
+    // The index of a work tree is as large as the repository, and of no use here.
+    fs::write(test.path().join(".git/index"), "nobody reads this").unwrap();
+    assert_eq!(changed("."), ["fleet/b", "fleet/d/e", "other/c"]);
+}
+
+#[test]
+fn what_changes_its_type_is_a_changed_path() {
+    let test = TestRepository::new();
+    let first = test.write("file", "1").write("folder/a", "1").commit("first");
+    fs::remove_file(test.path().join("file")).unwrap();
+    fs::remove_dir_all(test.path().join("folder")).unwrap();
+    let second = test.write("file/a", "1").write("folder", "1").commit("second");
+    let followed = follow(&test.path(), "main");
+    let changed = followed.changed_paths(&first, &second, ".").unwrap();
+    assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["file", "file/a", "folder", "folder/a"]);
 }
 
 #[test]
