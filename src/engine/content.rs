@@ -100,7 +100,8 @@ pub(super) async fn gather(
 async fn list(ctx: &Context, want: Want) -> Result<Vec<serde_json::Value>, HubError> {
     let namespaced = want.namespace.is_some();
     let resource = Resource { api: want.resource, namespaced, watchable: true };
-    match ctx.hub.list_objects(&resource, want.namespace.as_deref(), None).await {
+    let (within, named) = (want.namespace.as_deref(), want.name.as_deref());
+    match ctx.hub.list_objects(&resource, within, named).await {
         // The kind went away since it was discovered.
         Err(HubError::NotFound { .. }) => {
             ctx.hub.forget_resources();

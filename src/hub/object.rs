@@ -200,7 +200,7 @@ impl Hub {
         }
     }
 
-    /// Returns all objects of a resource, in one namespace or everywhere, by label selector.
+    /// Returns all objects of a resource, in one namespace or everywhere, or those of one name only.
     ///
     /// # Errors
     /// When the server does not answer, or refuses.
@@ -208,17 +208,19 @@ impl Hub {
         &self,
         resource: &Resource,
         within: Option<&str>,
-        labels: Option<&str>,
+        named: Option<&str>,
     ) -> Result<Vec<Value>, HubError> {
         const PAGE: u32 = 500;
         let what = ObjectKey {
             group: resource.api.group.clone(),
             kind: resource.api.kind.clone(),
             namespace: within.unwrap_or_default().to_owned(),
-            name: "*".to_owned(),
+            name: named.unwrap_or("*").to_owned(),
         };
-        let mut params = ListParams::default().limit(PAGE);
-        params.label_selector = labels.map(str::to_owned);
+        let mut params = match named {
+            Some(name) => ListParams::default().fields(&format!("metadata.name={name}")),
+            None => ListParams::default().limit(PAGE),
+        };
         let mut all = Vec::new();
         loop {
             let request = requests(&resource.api, within).list(&params);

@@ -47,6 +47,17 @@ pub struct Want {
     pub resource: ApiResource,
     /// In one namespace, or everywhere.
     pub namespace: Option<String>,
+    /// The object of this name only, or all.
+    pub name: Option<String>,
+}
+
+impl Want {
+    /// Returns whether this list has everything that another one has.
+    fn covers(&self, other: &Self) -> bool {
+        self.resource == other.resource
+            && (self.namespace.is_none() || self.namespace == other.namespace)
+            && (self.name.is_none() || self.name == other.name)
+    }
 }
 
 /// The selectors cannot be met. The text is Fleet's: it ends up in the placement's status.
@@ -196,7 +207,7 @@ fn content(catalog: &Catalog) -> impl Iterator<Item = &Served> {
         .filter(|served| served.namespaced && placeable(&served.api.group, &served.api.kind))
 }
 
-/// Returns the lists that [`select`] needs for a placement.
+/// Returns the lists that [`select`] needs for a placement: no object is in two of them.
 ///
 /// # Errors
 /// When a selector can never be met.
@@ -207,29 +218,28 @@ pub fn wants(
     catalog: &Catalog,
 ) -> Result<Vec<Want>, SelectionError> {
     let mut wants: Vec<Want> = Vec::new();
-    let mut want = |served: &Served, namespace: Option<String>| {
-        // Endpoints of a Service are not selected: its name must be known.
+    let mut want = |served: &Served, namespace: Option<&str>, name: Option<&str>| {
+        // Endpoints of a Service are not selected: its name, which is theirs, must be known.
         let services = (served.api.group.is_empty() && served.api.kind == "Endpoints").then(|| {
             ApiResource { kind: "Service".into(), plural: "services".into(), ..served.api.clone() }
         });
         for resource in services.into_iter().chain([served.api.clone()]) {
-            let covered = |held: &Want| {
-                held.resource == resource
-                    && (held.namespace.is_none() || held.namespace == namespace)
-            };
-            if !wants.iter().any(covered) {
-                wants.push(Want { resource, namespace: namespace.clone() });
+            let (namespace, name) = (namespace.map(str::to_owned), name.map(str::to_owned));
+            let wanted = Want { resource, namespace, name };
+            if !wants.iter().any(|held| held.covers(&wanted)) {
+                wants.retain(|held| !wanted.covers(held));
+                wants.push(wanted);
             }
         }
     };
     for ask in asks(name, scope, selectors, catalog)? {
+        let named = ask.selector.name.as_deref().filter(|name| !name.is_empty());
         match ask.reach {
-            Reach::Kind(served, namespace) => want(served, namespace),
+            Reach::Kind(served, namespace) => want(served, namespace.as_deref(), named),
             Reach::Content(namespaces) => {
-                want(namespaces, None);
+                want(namespaces, None, named);
                 for served in content(catalog) {
-                    let named = ask.selector.name.clone().filter(|name| !name.is_empty());
-                    want(served, named);
+                    want(served, named, None);
                 }
             }
         }
@@ -537,18 +547,38 @@ mod tests {
         }
     }
 
+    /// Plural, namespace and name of each list.
+    fn listed(scope: &Scope, selectors: &[Value]) -> Vec<String> {
+        let selectors: Vec<_> = selectors.iter().cloned().map(selector).collect();
+        let text = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
+        wants("web", scope, &selectors, &catalog())
+            .unwrap()
+            .iter()
+            .map(|w| format!("{} {}/{}", w.resource.plural, text(&w.namespace), text(&w.name)))
+            .collect()
+    }
+
     #[test]
     fn only_what_may_matter_is_listed() {
-        let selectors =
-            [selector(json!({"group": "", "version": "v1", "kind": "Namespace", "name": "a"}))];
-        let wants = wants("web", &Scope::Cluster, &selectors, &catalog()).unwrap();
-        let wants: Vec<_> = wants
-            .iter()
-            .map(|want| (want.resource.plural.as_str(), want.namespace.as_deref()))
-            .collect();
-        assert_eq!(
-            wants,
-            [("namespaces", None), ("configmaps", Some("a")), ("secrets", Some("a"))]
-        );
+        let a = json!({"group": "", "version": "v1", "kind": "Namespace", "name": "a"});
+        let lists = ["namespaces */a", "configmaps a/*", "secrets a/*"];
+        assert_eq!(listed(&Scope::Cluster, std::slice::from_ref(&a)), lists);
+        let role = json!({"group": "rbac.authorization.k8s.io", "version": "v1", "kind": "ClusterRole", "name": "r"});
+        assert_eq!(listed(&Scope::Cluster, &[role]), ["clusterroles */r"]);
+        let map = json!({"group": "", "version": "v1", "kind": "ConfigMap", "name": "one"});
+        let within = Scope::Namespace("a".to_owned());
+        assert_eq!(listed(&within, std::slice::from_ref(&map)), ["configmaps a/one"]);
+        let all = json!({"group": "", "version": "v1", "kind": "ConfigMap"});
+        assert_eq!(listed(&within, &[map, all]), ["configmaps a/*"]);
+    }
+
+    /// Objects that are listed twice would look like two selectors that reach the same object.
+    #[test]
+    fn nothing_is_listed_twice() {
+        let a = json!({"group": "", "version": "v1", "kind": "Namespace", "name": "a"});
+        let labelled = json!({"group": "", "version": "v1", "kind": "Namespace", "labelSelector": {"matchLabels": {"team": "y"}}});
+        let lists = ["namespaces */*", "configmaps */*", "secrets */*"];
+        assert_eq!(listed(&Scope::Cluster, &[a.clone(), labelled.clone()]), lists);
+        assert_eq!(listed(&Scope::Cluster, &[labelled, a]), lists);
     }
 }
