@@ -10,7 +10,7 @@ use kube::{
 use tidegate::api::{Run, kind};
 
 use crate::{
-    report, resident_mb,
+    anonymous_mb, report, resident_mb,
     support::{
         git_server::GitServer,
         kubernetes,
@@ -74,6 +74,8 @@ pub async fn measure() {
         &format!("{} MB", resident_mb(daemon.id())),
         beside,
     );
+    let what = "  of that, not the program's own file";
+    report(what, &format!("{} MB", anonymous_mb(daemon.id())), "");
 }
 
 /// Waits for some more polls, and returns how many requests the server has had.

@@ -71,11 +71,20 @@ fn seconds(duration: Duration) -> String {
 
 /// Returns the resident memory of a process and of its children, in megabytes.
 fn resident_mb(process: u32) -> u64 {
+    memory_mb(process, "VmRSS:")
+}
+
+/// Returns that part of it that is not read from files, such as the program itself: what could not be given back.
+fn anonymous_mb(process: u32) -> u64 {
+    memory_mb(process, "RssAnon:")
+}
+
+fn memory_mb(process: u32, which: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(which)).unwrap_or_default();
     let kb = line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok());
     let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
     let children = children.unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|id| id.parse().ok()).map(resident_mb);
-    kb.unwrap_or_default() / 1024 + children.sum::<u64>()
+    let children = children.split_whitespace().filter_map(|id| id.parse().ok());
+    kb.unwrap_or_default() / 1024 + children.map(|child| memory_mb(child, which)).sum::<u64>()
 }
