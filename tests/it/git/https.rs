@@ -138,6 +138,17 @@ async fn a_server_that_another_sends_us_to_is_read() {
     assert_eq!(poll(&server.follow(None), None).await.unwrap(), Poll::Tip(first));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_was_renamed_is_followed_with_the_token() {
+    let server = GitServer::start().await;
+    let first = server.repository.write("a", "1").commit("first");
+    let file = |name: &str| Some(server.file(name));
+    let old = server.url.replace("/fleet.git", "/old.git");
+    let remote = Remote::parse(&old, file("token"), file("ca.pem")).unwrap();
+    let followed = Repository::new(remote, "main", server.file("mirror"));
+    assert_eq!(poll(&followed, None).await.unwrap(), Poll::Tip(first));
+}
+
 /// Not in clear text, and not without an end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_sends_us_astray_is_not_followed() {

@@ -160,6 +160,11 @@ impl Front {
                 let realm = "Basic realm=\"git\"";
                 Some(Response::builder().status(401).header("www-authenticate", realm))
             }
+            // The repository was renamed, which is told to those who may know.
+            Door::Token if request.uri().path().starts_with("/old.git/") => {
+                let there = request.uri().to_string().replacen("/old.git", "/fleet.git", 1);
+                Some(Response::builder().status(301).header("location", there))
+            }
             Door::Token | Door::Open => None,
         };
         Ok(match refused {
