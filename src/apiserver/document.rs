@@ -35,7 +35,7 @@ pub(super) fn answer(server: &Server, route: &Route<'_>, parts: &Parts) -> Answe
         Route::OpenApi(path) => open_api(server, &served, path, accepts, parts),
         Route::OpenApiV2 => open_api_v2(&served, accepts),
         Route::Version2 => plain(Some(version()), accepts),
-        Route::Health { endpoint, check } => health(endpoint, *check, parts),
+        Route::Health { endpoint, check } => health(server, endpoint, *check, parts),
         Route::Metrics => metrics(server),
         Route::Root => plain(Some(root(&served)), accepts),
         Route::Resource(_) => Answer::no_page(),
@@ -178,19 +178,39 @@ fn version() -> Value {
     })
 }
 
-/// What is looked at. That the store was read is a condition of answering at all.
+/// What is looked at: whether the server answers at all, and whether it can store.
 const CHECKS: &[&str] = &["ping", "store"];
 
-/// `/healthz`, `/livez` and `/readyz`: every check or one, in a word or, with `?verbose`, in a line each.
-fn health(endpoint: &str, check: Option<&str>, parts: &Parts) -> Answer {
+/// `/healthz`, `/livez` and `/readyz`: every check or one, in a word or, with `?verbose` or when one fails, in a line
+/// each. A store that only waits for room has all it had, so that starting again would not help it: it is alive.
+fn health(server: &Server, endpoint: &str, check: Option<&str>, parts: &Parts) -> Answer {
+    let trouble = server.store.trouble().filter(|t| endpoint != "livez" || !t.is_whole);
+    let failed = |check: &str| trouble.as_ref().filter(|_| check == "store").map(|t| &t.why);
+    if let Some(check) = check {
+        return match (CHECKS.contains(&check), failed(check)) {
+            (false, _) => Answer::no_page(),
+            (true, None) => Answer::text(StatusCode::OK, "ok"),
+            (true, Some(why)) => Answer::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("internal server error: {why}\n"),
+            ),
+        };
+    }
+    let lines: String = CHECKS
+        .iter()
+        .map(|check| match failed(check) {
+            None => format!("[+]{check} ok\n"),
+            Some(why) => format!("[-]{check} failed: {why}\n"),
+        })
+        .collect();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    match check {
-        Some(check) if !CHECKS.contains(&check) => Answer::no_page(),
-        None if query.has("verbose") => {
-            let lines: String = CHECKS.iter().map(|check| format!("[+]{check} ok\n")).collect();
-            Answer::text(StatusCode::OK, format!("{lines}{endpoint} check passed\n"))
-        }
-        _ => Answer::text(StatusCode::OK, "ok"),
+    match (&trouble, query.has("verbose")) {
+        (Some(_), _) => Answer::text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("{lines}{endpoint} check failed\n"),
+        ),
+        (None, true) => Answer::text(StatusCode::OK, format!("{lines}{endpoint} check passed\n")),
+        (None, false) => Answer::text(StatusCode::OK, "ok"),
     }
 }
 

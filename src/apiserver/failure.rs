@@ -486,7 +486,7 @@ impl From<CommitError> for Failure {
         match error {
             // Verbs handle staleness themselves; what gets here has lost too often.
             CommitError::Stale => Failure::new(StatusCode::CONFLICT, "Conflict", MODIFIED),
-            CommitError::Unavailable(why) => Failure::internal(why),
+            unavailable @ CommitError::Unavailable(_) => Failure::internal(unavailable.to_string()),
         }
     }
 }

@@ -199,6 +199,11 @@ impl Server {
         (self.clock)()
     }
 
+    /// Has everything looked at that may have something left to do.
+    pub(super) fn look_at_everything_again(&self) {
+        self.feeder.tell_anything();
+    }
+
     /// Has the quotas of a namespace counted again.
     pub(super) fn recount(&self, namespace: &str) {
         self.feeder.tell_uncounted(namespace);

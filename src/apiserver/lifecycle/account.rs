@@ -97,7 +97,7 @@ async fn ensure(server: &Server, plural: &str, namespace: &str, wanted: Value, a
             Ok(_) => return,
             Err(CommitError::Stale) => {}
             Err(error) => {
-                tracing::warn!(%key, %error, "what pods rely on is missing until the server restarts");
+                tracing::warn!(%key, %error, "what pods rely on is missing");
                 return;
             }
         }

@@ -44,7 +44,7 @@ pub(super) async fn edit(
             Ok(_) => return,
             Err(CommitError::Stale) => {}
             Err(error) => {
-                tracing::warn!(%key, %error, "an object waits for its end until the server restarts");
+                tracing::warn!(%key, %error, "an object has to wait for its end");
                 return;
             }
         }

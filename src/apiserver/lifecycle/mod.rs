@@ -9,6 +9,7 @@ mod edit;
 mod feed;
 mod first;
 mod garbage;
+mod mend;
 mod namespace;
 mod quota;
 
@@ -71,6 +72,7 @@ pub(super) async fn start(server: &Arc<Server>, mut feed: Feed) -> Result<(), Op
         };
         tokio::select! {
             () = work => {}
+            () = mend::watch_over(Arc::clone(&server)) => {}
             () = stop.cancelled() => {}
         }
     });

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    file::{FIRST_REVISION, File, StoreError},
+    file::{Change, FIRST_REVISION, File, StoreError},
     history::{Bounds, Event, Outrun},
     key::{Key, ResourceId},
     state::State,
@@ -38,9 +38,18 @@ pub(crate) enum CommitError {
     /// Somebody else wrote in between: read again.
     #[error("the object changed in between")]
     Stale,
-    /// The store is closed, or its disk fails.
+    /// The store is closed, or its disk fails or is full.
     #[error("the store cannot write: {0}")]
     Unavailable(String),
+}
+
+/// What is wrong with a store that could not write, as long as no later write has worked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// What the last write met.
+    pub why: String,
+    /// Whether what was written before is whole, and the next write may work.
+    pub is_whole: bool,
 }
 
 type Answer = Result<Arc<Stored>, CommitError>;
@@ -50,11 +59,28 @@ struct Job {
     answer: oneshot::Sender<Answer>,
 }
 
+/// What the writer waits for.
+enum Wanted {
+    Write(Job),
+    /// To see whether writing works again.
+    Probe(oneshot::Sender<()>),
+}
+
+/// What the writer and its store share.
+#[derive(Clone)]
+struct Shared {
+    state: Arc<RwLock<State>>,
+    observer: Observer,
+    trouble: Arc<Mutex<Option<Trouble>>>,
+    /// Rung when trouble begins.
+    alarm: Arc<Notify>,
+}
+
 /// Objects, durable or not. All handles see the same.
 pub(crate) struct Store {
     pub(super) state: Arc<RwLock<State>>,
     writer: Writer,
-    observer: Observer,
+    shared: Shared,
 }
 
 /// Told of every event in its order, before anybody else can see it. Must be quick, and must not use the store.
@@ -65,7 +91,7 @@ enum Writer {
     Memory,
     /// One thread makes batches of what waits.
     File {
-        jobs: Mutex<Option<std::sync::mpsc::Sender<Job>>>,
+        jobs: Mutex<Option<std::sync::mpsc::Sender<Wanted>>>,
         thread: Mutex<Option<JoinHandle<()>>>,
     },
 }
@@ -76,8 +102,7 @@ const MAX_BATCH: usize = 512;
 impl Store {
     /// A store that lives and dies with the process.
     pub(crate) fn memory(bounds: Bounds, observer: Observer) -> Store {
-        let state = Arc::new(RwLock::new(State::new(FIRST_REVISION, Vec::new(), bounds)));
-        Store { state, writer: Writer::Memory, observer }
+        Store::new(State::new(FIRST_REVISION, Vec::new(), bounds), observer, Writer::Memory)
     }
 
     /// A store that keeps everything in a file, which nobody else may have open.
@@ -89,17 +114,38 @@ impl Store {
         bounds: Bounds,
         observer: Observer,
     ) -> Result<Store, StoreError> {
-        let (file, revision, objects) = File::open(path)?;
-        let state = Arc::new(RwLock::new(State::new(revision, objects, bounds)));
+        Store::on(File::open(path)?, bounds, observer)
+    }
+
+    /// A store on an open file, with what was read from it.
+    pub(super) fn on(
+        (file, revision, objects): (File, u64, Vec<Stored>),
+        bounds: Bounds,
+        observer: Observer,
+    ) -> Result<Store, StoreError> {
         let (jobs, queue) = std::sync::mpsc::channel();
-        let (shared, told) = (Arc::clone(&state), Arc::clone(&observer));
+        let writer = Writer::File { jobs: Mutex::new(Some(jobs)), thread: Mutex::default() };
+        let store = Store::new(State::new(revision, objects, bounds), observer, writer);
+        let shared = store.shared.clone();
         let thread = std::thread::Builder::new()
             .name("apiserver-store".to_owned())
-            .spawn(move || write_batches(&file, &queue, &shared, &*told))
+            .spawn(move || write_batches(file, &queue, &shared))
             .map_err(StoreError::Thread)?;
-        let writer =
-            Writer::File { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) };
-        Ok(Store { state, writer, observer })
+        if let Writer::File { thread: slot, .. } = &store.writer {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        }
+        Ok(store)
+    }
+
+    fn new(state: State, observer: Observer, writer: Writer) -> Store {
+        let state = Arc::new(RwLock::new(state));
+        let shared = Shared {
+            state: Arc::clone(&state),
+            observer,
+            trouble: Arc::default(),
+            alarm: Arc::default(),
+        };
+        Store { state, writer, shared }
     }
 
     /// Writes. The answer is the object as stored.
@@ -113,18 +159,36 @@ impl Store {
                 check(&write, &state, &HashMap::new())?;
                 let revision = state.revision + 1;
                 let object = Arc::new(Stored::new(write.key, revision, write.object));
-                (self.observer)(&state.publish(Arc::clone(&object), write.delete));
+                (self.shared.observer)(&state.publish(Arc::clone(&object), write.delete));
                 Ok(object)
             }
             Writer::File { jobs, .. } => {
                 let (answer, answered) = oneshot::channel();
                 let closed = || CommitError::Unavailable("it is closed".to_owned());
-                {
-                    let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
-                    let queue = jobs.as_ref().ok_or_else(closed)?;
-                    queue.send(Job { write, answer }).map_err(|_| closed())?;
+                if !send(jobs, Wanted::Write(Job { write, answer })) {
+                    return Err(closed());
                 }
                 answered.await.unwrap_or_else(|_| Err(closed()))
+            }
+        }
+    }
+
+    /// What is wrong, if the last write did not work.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns when a write has not worked.
+    pub(crate) async fn alarm(&self) {
+        self.shared.alarm.notified().await;
+    }
+
+    /// Tries whether writing works again. [`Store::trouble`] has the outcome.
+    pub(crate) async fn probe(&self) {
+        if let Writer::File { jobs, .. } = &self.writer {
+            let (done, probed) = oneshot::channel();
+            if send(jobs, Wanted::Probe(done)) {
+                let _ = probed.await;
             }
         }
     }
@@ -216,30 +280,38 @@ fn check(
     if revision(&write.key) == write.from && relied_on { Ok(()) } else { Err(CommitError::Stale) }
 }
 
-fn write_batches(
-    file: &File,
-    queue: &std::sync::mpsc::Receiver<Job>,
-    state: &RwLock<State>,
-    observer: &(dyn Fn(&Event) + Send + Sync),
-) {
+/// Whether there is still somebody to do it.
+fn send(jobs: &Mutex<Option<std::sync::mpsc::Sender<Wanted>>>, wanted: Wanted) -> bool {
+    let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+    jobs.as_ref().is_some_and(|jobs| jobs.send(wanted).is_ok())
+}
+
+fn write_batches(mut file: File, queue: &std::sync::mpsc::Receiver<Wanted>, shared: &Shared) {
     while let Ok(first) = queue.recv() {
-        let mut jobs = vec![first];
-        jobs.extend(queue.try_iter().take(MAX_BATCH - 1));
-        write_batch(file, jobs, state, observer);
+        let (mut jobs, mut probes) = (Vec::new(), Vec::new());
+        for wanted in std::iter::once(first).chain(queue.try_iter().take(MAX_BATCH - 1)) {
+            match wanted {
+                Wanted::Write(job) => jobs.push(job),
+                Wanted::Probe(done) => probes.push(done),
+            }
+        }
+        write_batch(&mut file, jobs, shared);
+        if !probes.is_empty() && shared.is_in_trouble() {
+            let probed = file.probe();
+            shared.note(probed.as_ref().err(), &file);
+        }
+        for done in probes {
+            let _ = done.send(());
+        }
     }
 }
 
 /// One transaction for all of `jobs` that are not stale.
-fn write_batch(
-    file: &File,
-    jobs: Vec<Job>,
-    state: &RwLock<State>,
-    observer: &(dyn Fn(&Event) + Send + Sync),
-) {
+fn write_batch(file: &mut File, jobs: Vec<Job>, shared: &Shared) {
     let mut accepted = Vec::with_capacity(jobs.len());
     {
         // Only this thread writes, so what holds now holds until it publishes.
-        let state = state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = shared.state.read().unwrap_or_else(PoisonError::into_inner);
         let (mut revision, mut pending) = (state.revision, HashMap::new());
         for Job { write, answer } in jobs {
             if let Err(stale) = check(&write, &state, &pending) {
@@ -252,21 +324,58 @@ fn write_batch(
             accepted.push((object, write.delete, answer));
         }
     }
-    if let Err(error) = file.write(accepted.iter().map(|(object, delete, _)| (&**object, *delete)))
-    {
-        tracing::error!(%error, "a write was not stored");
+    if accepted.is_empty() {
+        return;
+    }
+    let changes: Vec<Change<'_>> =
+        accepted.iter().map(|(object, delete, _)| (&**object, *delete)).collect();
+    let written = file.write(&changes, |key| {
+        shared.state.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    });
+    shared.note(written.as_ref().err(), file);
+    if let Err(error) = written {
+        let why = causes(&error);
         for (_, _, answer) in accepted {
-            let _ = answer.send(Err(CommitError::Unavailable(error.to_string())));
+            let _ = answer.send(Err(CommitError::Unavailable(why.clone())));
         }
         return;
     }
-    let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+    let mut state = shared.state.write().unwrap_or_else(PoisonError::into_inner);
     for (object, delete, _) in &accepted {
-        observer(&state.publish(Arc::clone(object), *delete));
+        (shared.observer)(&state.publish(Arc::clone(object), *delete));
     }
     drop(state);
     for (object, _, answer) in accepted {
         // Who asked may have gone away; the write stands.
         let _ = answer.send(Ok(object));
     }
+}
+
+impl Shared {
+    fn is_in_trouble(&self) -> bool {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Keeps what a write has shown.
+    fn note(&self, error: Option<&StoreError>, file: &File) {
+        let now = error.map(|error| Trouble { why: causes(error), is_whole: file.is_open() });
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if *trouble == now {
+            return;
+        }
+        match &now {
+            Some(Trouble { why, is_whole }) => {
+                tracing::error!(%why, is_whole, "nothing can be stored");
+                self.alarm.notify_one();
+            }
+            None => tracing::info!("objects are stored again"),
+        }
+        *trouble = now;
+    }
+}
+
+/// An error with what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

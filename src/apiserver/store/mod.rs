@@ -14,6 +14,8 @@ mod state;
 mod stored;
 
 #[cfg(test)]
+mod full_tests;
+#[cfg(test)]
 mod tests;
 
 pub use self::file::StoreError;

@@ -4,22 +4,22 @@ use serde_json::json;
 
 use super::{Bounds, Change, CommitError, Key, Range, ResourceId, Store, Write, history::Outrun};
 
-const BOUNDS: Bounds = Bounds { events: 4, bytes: 1 << 20 };
+pub(super) const BOUNDS: Bounds = Bounds { events: 4, bytes: 1 << 20 };
 
 fn resource() -> Arc<ResourceId> {
     Arc::new(ResourceId { group: String::new(), plural: "configmaps".to_owned() })
 }
 
-fn key(name: &str) -> Key {
+pub(super) fn key(name: &str) -> Key {
     Key::new(&resource(), "default", name)
 }
 
-fn put(name: &str, from: Option<u64>, text: &str) -> Write {
+pub(super) fn put(name: &str, from: Option<u64>, text: &str) -> Write {
     let object = json!({"metadata": {"name": name, "labels": {"a": "b"}}, "text": text});
     Write { key: key(name), from, object, delete: false, relies_on: None }
 }
 
-fn remove(name: &str, from: u64) -> Write {
+pub(super) fn remove(name: &str, from: u64) -> Write {
     Write { delete: true, ..put(name, Some(from), "last") }
 }
 
@@ -27,7 +27,7 @@ fn memory() -> Store {
     Store::memory(BOUNDS, Arc::new(|_| {}))
 }
 
-fn names(store: &Store, revision: Option<u64>) -> Result<Vec<String>, Outrun> {
+pub(super) fn names(store: &Store, revision: Option<u64>) -> Result<Vec<String>, Outrun> {
     let page = store.list(&resource(), &Range { revision, ..Range::default() })?;
     Ok(page.objects.iter().map(|object| object.key.name.to_string()).collect())
 }

@@ -5,6 +5,7 @@ mod client;
 mod controllers;
 mod crash;
 mod crd_rules;
+mod full;
 mod furnished;
 mod kubectl;
 mod kubectl_pods;
