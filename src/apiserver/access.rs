@@ -44,15 +44,74 @@ pub(super) fn admit(
     if user.is_master() {
         return Ok(());
     }
-    let wish = match route {
+    let wish = wish(route, parts);
+    let verdict = judge(server, user, &wish);
+    if verdict.allowed { Ok(()) } else { Err(refusal(user, &wish, &verdict.reason)) }
+}
+
+/// Refuses to let `user` make a request in the name of `other`, unless a role allows it.
+pub(super) fn may_stand_in(
+    server: &Server,
+    user: &User,
+    other: &User,
+    route: Option<&Route<'_>>,
+    parts: &Parts,
+) -> Result<(), Failure> {
+    let mut wishes = impersonation(other).into_iter();
+    let refused = wishes.find_map(|wish| {
+        let verdict = judge(server, user, &wish);
+        (!verdict.allowed).then_some((wish, verdict.reason))
+    });
+    let Some((refused, reason)) = refused else { return Ok(()) };
+    let is_about_others =
+        |rule: &Value| list(rule, "/verbs").iter().any(|verb| verb == "impersonate" || verb == "*");
+    if rules(server, user, "").iter().any(is_about_others) {
+        return Err(refusal(user, &refused, &reason));
+    }
+    // Who may stand in for nobody is told what kube-apiserver asks last: whether this very request may be made in the
+    // name of somebody like that.
+    let kind = match other.account() {
+        Some(_) => "serviceaccount",
+        None => "user-info",
+    };
+    let mut wish = wish(route, parts);
+    let (Wish::Resource { verb, .. } | Wish::Path { verb, .. }) = &mut wish;
+    *verb = format!("impersonate-on:{kind}:{verb}");
+    Err(refusal(user, &wish, ""))
+}
+
+/// All that standing in for somebody takes.
+fn impersonation(other: &User) -> Vec<Wish> {
+    let wish = |group: &str, resource: &str, name: &str, namespace: &str| Wish::Resource {
+        verb: "impersonate".to_owned(),
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+    };
+    let mut wishes = vec![match other.account() {
+        Some((namespace, name)) => wish("", "serviceaccounts", name, namespace),
+        None => wish("", "users", &other.name, ""),
+    }];
+    wishes.extend(other.groups.iter().map(|group| wish("", "groups", group, "")));
+    if !other.uid.is_empty() {
+        wishes.push(wish("authentication.k8s.io", "uids", &other.uid, ""));
+    }
+    for (key, values) in &other.extra {
+        let resource = format!("userextras/{key}");
+        wishes.extend(values.iter().map(|v| wish("authentication.k8s.io", &resource, v, "")));
+    }
+    wishes
+}
+
+fn wish(route: Option<&Route<'_>>, parts: &Parts) -> Wish {
+    match route {
         Some(Route::Resource(path)) => wish_of(path, parts),
         _ => Wish::Path {
             verb: parts.method.as_str().to_lowercase(),
             path: parts.uri.path().to_owned(),
         },
-    };
-    let verdict = judge(server, user, &wish);
-    if verdict.allowed { Ok(()) } else { Err(refusal(user, &wish, &verdict.reason)) }
+    }
 }
 
 /// What a request for resources wants.

@@ -16,6 +16,7 @@ use super::{
     registry::Served,
     route::Route,
     server::{Server, header_text},
+    signing::{ALGORITHM, ISSUER},
 };
 
 /// Answers for everything that is no resource.
@@ -37,6 +38,13 @@ pub(super) fn answer(server: &Server, route: &Route<'_>, parts: &Parts) -> Answe
         Route::Version2 => plain(Some(version()), accepts),
         Route::Health { endpoint, check } => health(server, endpoint, *check, parts),
         Route::Metrics => metrics(server),
+        Route::Issuer => Answer::value(StatusCode::OK, &issuer(&address(parts)), Text::Json)
+            .cached(AN_HOUR_PUBLIC),
+        Route::IssuerKeys => {
+            Answer::value(StatusCode::OK, &server.credentials.key.key_set(), Text::Json)
+                .of_type("application/jwk-set+json")
+                .cached(AN_HOUR_PUBLIC)
+        }
         Route::Root => plain(Some(root(&served)), accepts),
         Route::Resource(_) => Answer::no_page(),
     }
@@ -67,14 +75,31 @@ fn groups(served: &Served, legacy: bool, accepts: &str, parts: &Parts) -> Answer
             .cached("public")
             .tagged(&tag_of(bytes), header_text(parts, &header::IF_NONE_MATCH));
     }
-    let host = parts.uri.authority().map(http::uri::Authority::as_str);
-    let host = host.unwrap_or_else(|| header_text(parts, &header::HOST));
     let document = match legacy {
-        true => discovery::core_versions(host),
+        true => discovery::core_versions(&address(parts)),
         false => discovery::group_list(&served.definitions),
     };
     plain(Some(document), accepts)
 }
+
+/// The `host:port` under which the client has reached the server.
+fn address(parts: &Parts) -> String {
+    let host = parts.uri.authority().map(http::uri::Authority::as_str);
+    host.unwrap_or_else(|| header_text(parts, &header::HOST)).to_owned()
+}
+
+/// Who signs tokens of service accounts, as OpenID Connect Discovery tells it.
+fn issuer(address: &str) -> Value {
+    json!({
+        "issuer": ISSUER,
+        "jwks_uri": format!("https://{address}/openid/v1/jwks"),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+    })
+}
+
+const AN_HOUR_PUBLIC: &str = "public, max-age=3600";
 
 fn open_api_index(served: &Served) -> Answer {
     let index = served
@@ -244,7 +269,17 @@ fn root(served: &Served) -> Value {
         }
     }
     paths.extend(
-        ["/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"].map(str::to_owned),
+        [
+            "/.well-known/openid-configuration",
+            "/healthz",
+            "/livez",
+            "/metrics",
+            "/openapi/v3",
+            "/openid/v1/jwks",
+            "/readyz",
+            "/version",
+        ]
+        .map(str::to_owned),
     );
     paths.sort();
     paths.dedup();

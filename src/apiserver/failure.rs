@@ -360,13 +360,19 @@ impl Failure {
     }
 
     /// 422 about one field of something that is called otherwise than the resource's kind.
-    pub(super) fn invalid_kind(group: &str, kind: &str, name: &str, error: &FieldError) -> Failure {
-        let message = format!("{kind}.{group} \"{name}\" is invalid: {error}");
+    pub(super) fn invalid_kind(
+        group: &str,
+        kind: &str,
+        name: &str,
+        errors: &[FieldError],
+    ) -> Failure {
+        let message = format!("{kind}.{group} \"{name}\" is invalid: {}", aggregate(errors));
         let mut failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
         failure.detail("name", name);
         failure.detail("group", group);
         failure.detail("kind", kind);
-        failure.details.insert("causes".to_owned(), json!([cause(error)]));
+        let causes: Vec<Value> = errors.iter().map(cause).collect();
+        failure.details.insert("causes".to_owned(), causes.into());
         failure
     }
 

@@ -5,11 +5,12 @@
 //! ownership, selectors, admission) and one [store](Options::store); what must happen later to an object, such as the
 //! end of its namespace, is the work of `lifecycle`, woken by what was stored. It refuses to be a cluster: pods and
 //! nodes are objects like others, of which none runs, and who has the one token may do everything, also in the name of
-//! others.
+//! others. Service accounts have tokens of their own, and may do what their roles say.
 
 mod accept;
 mod access;
 mod answer;
+mod authenticate;
 mod body;
 pub mod builtin;
 mod decode;
@@ -22,12 +23,14 @@ mod object;
 mod options;
 pub mod patch;
 mod policy;
+mod private_file;
 mod query;
 mod registry;
 mod route;
 pub mod schema;
 pub mod selector;
 mod server;
+mod signing;
 mod store;
 mod user;
 mod verb;
@@ -39,5 +42,6 @@ pub use self::{
     body::Body,
     options::{OpenError, Options, StoreKind},
     server::ApiServer,
+    signing::KeyError,
     store::StoreError,
 };

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::store::StoreError;
+use super::{signing::KeyError, store::StoreError};
 
 /// Where objects are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,7 +12,8 @@ pub enum StoreKind {
     /// In memory: gone with the process.
     #[default]
     Memory,
-    /// In this file, made with its folder when absent. Only one server may have it open.
+    /// In this file, made with its folder when absent. Only one server may have it open. Beside it, with the ending
+    /// `key`, is the key that tokens of service accounts are signed with.
     File(PathBuf),
 }
 
@@ -53,6 +54,9 @@ pub enum OpenError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The key that tokens are signed with cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// What always exists cannot be made.
     #[error("cannot make the first objects: {0}")]
     First(String),

@@ -36,6 +36,10 @@ pub(super) enum Route<'p> {
     },
     /// `/metrics`.
     Metrics,
+    /// `/.well-known/openid-configuration`: who signs tokens of service accounts.
+    Issuer,
+    /// `/openid/v1/jwks`: what they are signed with.
+    IssuerKeys,
     /// `/`.
     Root,
 }
@@ -72,6 +76,8 @@ pub(super) fn parse(path: &str) -> Option<Route<'_>> {
         ["openapi", "v2"] => Route::OpenApiV2,
         ["version"] => Route::Version2,
         ["metrics"] => Route::Metrics,
+        [".well-known", "openid-configuration"] => Route::Issuer,
+        ["openid", "v1", "jwks"] => Route::IssuerKeys,
         [endpoint @ ("healthz" | "livez" | "readyz")] => Route::Health { endpoint, check: None },
         [endpoint @ ("healthz" | "livez" | "readyz"), check] => {
             Route::Health { endpoint, check: Some(check) }
@@ -155,6 +161,7 @@ mod tests {
         assert_eq!(parse("/readyz/etcd"), Some(Route::Health { endpoint: "readyz", check }));
         assert_eq!(parse("/metrics"), Some(Route::Metrics));
         assert_eq!(parse("/metrics/slis"), None);
+        assert_eq!(parse("/.well-known/openid-configuration"), Some(Route::Issuer));
         assert_eq!(parse("/api/v1/a/b/c/d/e"), None);
     }
 }

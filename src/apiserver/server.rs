@@ -18,6 +18,7 @@ use super::{
     accept::Accept,
     access,
     answer::Answer,
+    authenticate::{self, Credentials},
     body::Body,
     builtin, document,
     failure::Failure,
@@ -26,6 +27,7 @@ use super::{
     query::Query,
     registry::Registry,
     route::{self, Route},
+    signing::SigningKey,
     store::{Bounds, Key, Observer, Store},
     user::User,
     verb::{self, Call},
@@ -47,6 +49,7 @@ pub(super) struct Server {
     pub store: Store,
     pub registry: Arc<Registry>,
     pub stop: CancellationToken,
+    pub credentials: Credentials,
     feeder: lifecycle::Feeder,
     /// The authority that signed the server's certificate, in PEM, once namespaces get what pods rely on.
     pub authority: OnceLock<String>,
@@ -69,9 +72,13 @@ impl ApiServer {
         let registry = Arc::new(Registry::new(builtin::catalog()));
         let (feeder, feed) = lifecycle::feed();
         let observer = observer(Arc::clone(&registry), feeder.clone());
-        let store = match &options.store {
-            StoreKind::Memory => Store::memory(bounds, observer),
-            StoreKind::File(path) => Store::file(path, bounds, observer)?,
+        let (store, key) = match &options.store {
+            StoreKind::Memory => (Store::memory(bounds, observer), SigningKey::generate()?),
+            StoreKind::File(path) => {
+                let store = Store::file(path, bounds, observer)?;
+                // Tokens outlive the process as the accounts do that they are for.
+                (store, SigningKey::open(&path.with_extension("key"))?)
+            }
         };
         registry.restore(&store);
         let stop = CancellationToken::new();
@@ -79,6 +86,7 @@ impl ApiServer {
             store,
             registry,
             stop: stop.clone(),
+            credentials: Credentials::new(key),
             feeder,
             authority: OnceLock::new(),
             clock: options.clock,
@@ -93,6 +101,11 @@ impl ApiServer {
         if self.server.authority.set(authority.to_owned()).is_ok() {
             self.server.feeder.tell_anything();
         }
+    }
+
+    /// From now on everybody who shows `token` may do everything.
+    pub(super) fn accept(&self, token: &str) {
+        self.server.credentials.accept(token);
     }
 
     /// Ends watches and background work, and returns when everything accepted is written. Later writes are refused.
@@ -113,14 +126,11 @@ impl ApiServer {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
-        let user = match User::admin().standing_in(&parts.headers) {
+        let route = route::parse(parts.uri.path());
+        let user = match admitted(&server, route.as_ref(), &parts) {
             Ok(user) => user,
             Err(failure) => return failure.into(),
         };
-        let route = route::parse(parts.uri.path());
-        if let Err(failure) = access::admit(&server, &user, route.as_ref(), &parts) {
-            return failure.into();
-        }
         let Some(route) = route else { return Answer::no_page() };
         let Route::Resource(path) = route else { return document::answer(&server, &route, &parts) };
         let decoded_name = path.name.map(super::query::decode_path);
@@ -215,6 +225,28 @@ impl Server {
         let namespaces = served.find("", "v1", "namespaces")?;
         self.store.get(&Key::new(&namespaces.id, "", name))
     }
+}
+
+/// Who makes a request, or in whose name it is made, if that one may make it. Requests of this process have no token, and
+/// may do everything.
+fn admitted(server: &Server, route: Option<&Route<'_>>, parts: &Parts) -> Result<User, Failure> {
+    let shown = match authenticate::bearer(&parts.headers) {
+        None => User::admin(),
+        Some(token) => {
+            authenticate::authenticate(server, token, &[])
+                .map_err(|_| Failure::unauthorized())?
+                .user
+        }
+    };
+    let user = match User::named_in(&parts.headers)? {
+        None => shown,
+        Some(other) => {
+            access::may_stand_in(server, &shown, &other, route, parts)?;
+            other.with_implied_groups()
+        }
+    };
+    access::admit(server, &user, route, parts)?;
+    Ok(user)
 }
 
 /// Keeps what is served in step with the stored definitions, and passes on what `lifecycle` looks after.

@@ -42,11 +42,23 @@ impl User {
         self.groups.iter().any(|group| group == MASTERS)
     }
 
-    /// The one that this user stands in for, as the headers say; the user itself where they say nothing.
+    /// An account of a namespace's, who shows a token.
+    pub(super) fn service_account(namespace: &str, name: &str, uid: &str) -> User {
+        let mut groups = groups_of_accounts(namespace);
+        groups.push(AUTHENTICATED.to_owned());
+        User {
+            name: format!("system:serviceaccount:{namespace}:{name}"),
+            uid: uid.to_owned(),
+            groups,
+            ..User::default()
+        }
+    }
+
+    /// The one that a request is to be made in the name of, with no more than its headers say.
     ///
     /// # Errors
-    /// 500, as upstream has it, when the headers name groups and no user.
-    pub(super) fn standing_in(self, headers: &HeaderMap) -> Result<User, Failure> {
+    /// 400 when the headers name groups and no user.
+    pub(super) fn named_in(headers: &HeaderMap) -> Result<Option<User>, Failure> {
         let values = |name: &str| -> Vec<String> {
             let all = headers.get_all(name).iter();
             all.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
@@ -58,29 +70,60 @@ impl User {
             }
         }
         let name = values(USER).into_iter().next().unwrap_or_default();
-        let (mut groups, uid) = (values(GROUP), values(UID).into_iter().next().unwrap_or_default());
-        if name.is_empty() {
-            if groups.is_empty() && uid.is_empty() && extra.is_empty() {
-                return Ok(self);
-            }
-            return Err(Failure::faulty(
-                "requested groups, uid or extra without impersonating a user",
-            ));
+        let (groups, uid) = (values(GROUP), values(UID).into_iter().next().unwrap_or_default());
+        if !name.is_empty() {
+            return Ok(Some(User { name, uid, groups, extra }));
         }
-        if groups.is_empty()
-            && let Some((namespace, _)) = service_account(&name)
+        if groups.is_empty() && uid.is_empty() && extra.is_empty() {
+            return Ok(None);
+        }
+        let nobody = User { name, uid, groups, extra };
+        Err(Failure::bad_request(format!(
+            "requested {} without impersonating a user name",
+            nobody.as_go_prints_it()
+        )))
+    }
+
+    /// The user with the groups that everybody of that name belongs to.
+    pub(super) fn with_implied_groups(mut self) -> User {
+        if self.groups.is_empty()
+            && let Some((namespace, _)) = self.account()
         {
-            groups = groups_of_accounts(namespace);
+            self.groups = groups_of_accounts(namespace);
         }
-        let has = |group: &str| groups.iter().any(|given| given == group);
-        if name == ANONYMOUS {
-            if !has(UNAUTHENTICATED) {
-                groups.push(UNAUTHENTICATED.to_owned());
+        let has = |group: &str| self.groups.iter().any(|given| given == group);
+        let implied = match self.name.as_str() {
+            ANONYMOUS => (!has(UNAUTHENTICATED)).then_some(UNAUTHENTICATED),
+            _ => (!has(AUTHENTICATED) && !has(UNAUTHENTICATED)).then_some(AUTHENTICATED),
+        };
+        self.groups.extend(implied.map(str::to_owned));
+        self
+    }
+
+    fn as_go_prints_it(&self) -> String {
+        let list = |texts: &[String]| {
+            let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
+            match quoted.as_slice() {
+                [] => "[]string(nil)".to_owned(),
+                quoted => format!("[]string{{{}}}", quoted.join(", ")),
             }
-        } else if !has(AUTHENTICATED) && !has(UNAUTHENTICATED) {
-            groups.push(AUTHENTICATED.to_owned());
-        }
-        Ok(User { name, uid, groups, extra })
+        };
+        let extra: Vec<String> =
+            self.extra.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
+        let extra = match extra.as_slice() {
+            [] => "(nil)".to_owned(),
+            extra => format!("{{{}}}", extra.join(", ")),
+        };
+        let User { name, uid, groups, .. } = self;
+        format!(
+            "&user.DefaultInfo{{Name:{name:?}, UID:{uid:?}, Groups:{}, Extra:map[string][]string{extra}}}",
+            list(groups)
+        )
+    }
+
+    /// Namespace and name of the account that the user is, if it is one.
+    pub(super) fn account(&self) -> Option<(&str, &str)> {
+        service_account(&self.name)
     }
 }
 
@@ -106,7 +149,8 @@ mod tests {
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        User::admin().standing_in(&map)
+        let named = User::named_in(&map)?;
+        Ok(named.map_or_else(User::admin, User::with_implied_groups))
     }
 
     #[test]

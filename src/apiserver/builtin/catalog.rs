@@ -69,6 +69,7 @@ const ENTRIES: &[Entry] = &[
     entry("apps", "v1", "StatefulSet", "statefulsets", &["sts"], ALL, true, Serves::Scale, NONE),
     entry("events.k8s.io", "v1", "Event", "events", &["ev"], NONE, true, Serves::Objects, NEW_EVENT_FIELDS),
     entry("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", NONE, NONE, false, Serves::Answers, NONE),
+    entry("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", NONE, NONE, false, Serves::Answers, NONE),
     entry("authorization.k8s.io", "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews", NONE, NONE, true, Serves::Answers, NONE),
     entry("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", NONE, NONE, false, Serves::Answers, NONE),
     entry("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", NONE, NONE, false, Serves::Answers, NONE),
@@ -173,6 +174,14 @@ const fn entry(
 pub fn catalog() -> Vec<ResourceDefinition> {
     // Every entry has a type, of which a test says so.
     ENTRIES.iter().filter_map(Entry::definition).collect()
+}
+
+/// What is sent to the part `token` of a service account, which is no resource of its own.
+#[must_use]
+pub fn token_request() -> Option<ResourceDefinition> {
+    const KIND: (&str, &str, &str) = ("authentication.k8s.io", "v1", "TokenRequest");
+    entry(KIND.0, KIND.1, KIND.2, "tokenrequests", NONE, NONE, true, Serves::Answers, NONE)
+        .definition()
 }
 
 impl Entry {

@@ -177,6 +177,15 @@ fn subresources(of: &ResourceDefinition) -> Vec<Subresource<'_>> {
     if of.builtin && of.group.is_empty() && of.kind == "Pod" {
         list.extend(pod_subresources(of));
     }
+    if of.builtin && of.group.is_empty() && of.kind == "ServiceAccount" {
+        list.push(Subresource {
+            name: "token",
+            group: "authentication.k8s.io",
+            version: "v1",
+            kind: "TokenRequest",
+            verbs: &[Verb::Create],
+        });
+    }
     if of.scale.is_some() {
         list.push(Subresource {
             name: "scale",

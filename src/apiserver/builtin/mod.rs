@@ -21,7 +21,7 @@ pub(super) mod value;
 mod version;
 
 pub use self::{
-    catalog::catalog,
+    catalog::{catalog, token_request},
     crd::from_crd,
     definition::{ResourceDefinition, Scale, SchemaCell, Verb},
     selectable::selectable,

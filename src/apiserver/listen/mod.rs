@@ -1,8 +1,7 @@
-//! The server on a socket: TLS, one token, HTTP/1.1 and HTTP/2.
+//! The server on a socket: TLS, tokens, HTTP/1.1 and HTTP/2.
 
 mod serve;
 mod tls;
-mod token;
 
 pub use self::{
     serve::serve,

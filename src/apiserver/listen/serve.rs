@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use http::{Request, Response, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -16,8 +16,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::{tls::Tls, token::Token};
-use crate::apiserver::{ApiServer, Body, answer::Answer, failure::Failure};
+use super::tls::Tls;
+use crate::apiserver::{ApiServer, Body, answer::Answer, authenticate::bearer, failure::Failure};
 
 /// Connections at a time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What open requests get to end when the server does.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Serves `server` on `listener` until `stop`; then watches end, open requests get a moment, and this returns.
+/// Serves `server` on `listener` until `stop`; then watches end, open requests get a moment, and this returns. Whoever
+/// has `token` may do everything; others need a token of a service account.
 pub async fn serve(
     listener: TcpListener,
     tls: Tls,
@@ -40,7 +41,7 @@ pub async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let token = Token::new(&token);
+    server.accept(&token);
     // Watches end with this listener, though others may serve the same server on.
     let ending = stop.child_token();
     loop {
@@ -57,15 +58,13 @@ pub async fn serve(
             },
             () = stop.cancelled() => break,
         };
-        let (tls, token, server, watcher) =
-            (tls.clone(), token.clone(), server.clone(), graceful.watcher());
+        let (tls, server, watcher) = (tls.clone(), server.clone(), graceful.watcher());
         let ending = ending.clone();
         tokio::spawn(async move {
             let _place = place;
             let Some(stream) = shake_hands(&tls, stream).await else { return };
-            let service = service_fn(move |request| {
-                answer(server.clone(), token.clone(), ending.clone(), request)
-            });
+            let service =
+                service_fn(move |request| answer(server.clone(), ending.clone(), request));
             let builder = builder();
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             if let Err(error) = watcher.watch(connection.into_owned()).await {
@@ -114,12 +113,14 @@ fn builder() -> auto::Builder<TokioExecutor> {
 
 async fn answer(
     server: ApiServer,
-    token: Token,
     ending: CancellationToken,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let is_open = matches!(request.uri().path(), "/healthz" | "/livez" | "/readyz" | "/version");
-    if !is_open && !token.is_in(request.headers()) {
+    if is_open {
+        // What everybody may know is told to those with a wrong token, too.
+        request.headers_mut().remove(header::AUTHORIZATION);
+    } else if bearer(request.headers()).is_none() {
         return Ok(Answer::from(Failure::unauthorized()).into_response());
     }
     let response = server.oneshot(request).await?;

@@ -1,7 +1,7 @@
 //! Certificates: an authority of our own and a server certificate for this machine, kept in a folder.
 
 use std::{
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,6 +14,8 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
 use tokio_rustls::TlsAcceptor;
+
+use crate::apiserver::private_file;
 
 /// Names and addresses that the server certificate is for.
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
@@ -82,7 +84,9 @@ impl Tls {
             old => {
                 let old = old.filter(|kept| fresh(kept.authority_ends));
                 let made = make(old, now)?;
-                keep(folder, &path, &made).map_err(|source| TlsError::Folder { path, source })?;
+                let folder_failed = |source| TlsError::Folder { path: path.clone(), source };
+                let text = serde_json::to_vec_pretty(&made).map_err(|e| folder_failed(e.into()))?;
+                private_file::write(&path, &text).map_err(folder_failed)?;
                 made
             }
         };
@@ -178,20 +182,6 @@ fn valid(parameters: &mut CertificateParams, now: Timestamp, ends: Timestamp) {
     };
     parameters.not_before = day(now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now));
     parameters.not_after = day(ends);
-}
-
-/// Writes the file whole or not at all, readable by its owner alone.
-fn keep(folder: &Path, path: &Path, kept: &Kept) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    file.write_all(&serde_json::to_vec_pretty(kept)?)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
 }
 
 fn acceptor(kept: &Kept) -> Result<TlsAcceptor, TlsError> {

@@ -20,12 +20,12 @@ use crate::apiserver::{
 const NAME_ATTEMPTS: usize = 8;
 
 pub(super) async fn create(call: &Call) -> Result<Answer, Failure> {
+    if call.is_computed() {
+        return review::answer(call);
+    }
     let options = call.write_options("CreateOptions")?;
     let Decoded { mut value, duplicates } = call.decode()?;
     call.check_identity(&mut value)?;
-    if call.is_computed() {
-        return review::answer(value, call);
-    }
     let prefix = object::text(&value, "generateName").to_owned();
     let is_generated = object::name(&value).is_empty() && !prefix.is_empty();
     for attempt in 1.. {

@@ -14,10 +14,12 @@ mod patch;
 mod pod;
 mod prepare;
 mod present;
+mod question;
 mod review;
 mod scale;
 mod selection;
 mod sent;
+mod token;
 mod update;
 mod watch;
 
@@ -117,6 +119,11 @@ async fn dispatch(call: &Call) -> Result<Answer, Failure> {
     }
     if let Some(part) = &call.subresource
         && let Some(answer) = pod::part(call, name, part).await
+    {
+        return answer;
+    }
+    if let Some(part) = &call.subresource
+        && let Some(answer) = token::part(call, name, part)
     {
         return answer;
     }

@@ -267,7 +267,7 @@ fn check_patched(call: &Call, name: &str, new: &mut Value, origin: Origin) -> Re
             let why = format!("must be {expected}");
             let error = FieldError::invalid("apiVersion", &api_version.into(), &why);
             let (group, kind) = (&definition.group, &definition.kind);
-            return Err(Failure::invalid_kind(group, kind, name, &error));
+            return Err(Failure::invalid_kind(group, kind, name, &[error]));
         }
     }
     call.check_kind(new).map_err(|why| match why {

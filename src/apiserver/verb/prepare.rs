@@ -224,7 +224,7 @@ impl Call {
     }
 
     /// Drops what the schema does not know, and says so as the client wishes.
-    fn drop_unknown(
+    pub(super) fn drop_unknown(
         &self,
         object: &mut Value,
         duplicates: &[String],
@@ -295,7 +295,7 @@ impl Call {
         Err(Failure::invalid(definition, object::name(new), &errors))
     }
 
-    fn with_admission<T>(&self, act: impl FnOnce(&admission::Context<'_>) -> T) -> T {
+    pub(super) fn with_admission<T>(&self, act: impl FnOnce(&admission::Context<'_>) -> T) -> T {
         let served = self.server.registry.served();
         let services = || -> Vec<Value> {
             let Some(services) = served.find("", "v1", "services") else { return Vec::new() };

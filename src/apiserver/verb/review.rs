@@ -3,92 +3,87 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Call;
+use super::{
+    Call,
+    question::{self, Question},
+};
 use crate::apiserver::{
     accept::Form,
     access::{self, Wish},
     answer::Answer,
+    authenticate::authenticate,
+    builtin::admission,
     failure::Failure,
     object,
-    schema::FieldError,
     user::User,
 };
 
 /// Answers a question.
-pub(super) fn answer(mut question: Value, call: &Call) -> Result<Answer, Failure> {
+pub(super) fn answer(call: &Call) -> Result<Answer, Failure> {
+    let mut question = call.question()?;
     if call.accept.form == Form::Table {
         return Err(Failure::not_acceptable());
     }
-    question["status"] = match call.definition().kind.as_str() {
-        "SelfSubjectReview" => {
-            json!({"userInfo": user_info(&call.user)})
-        }
+    question::forget_server_metadata(&mut question.value);
+    call.complete(&mut question, None);
+    let Question { mut value, warnings, .. } = question;
+    let status = status(&value, call).map_err(|failure| failure.warn(warnings.clone()))?;
+    value["status"] = status;
+    if call.definition().kind == "SelfSubjectReview" {
+        // Only this answer is dated, and says nothing of the question.
+        value["metadata"] = json!({"creationTimestamp": object::time(call.server.now())});
+    }
+    Ok(call.present_value(StatusCode::CREATED, &value)?.warn(warnings))
+}
+
+fn status(question: &Value, call: &Call) -> Result<Value, Failure> {
+    Ok(match call.definition().kind.as_str() {
+        "SelfSubjectReview" => json!({"userInfo": user_info(&call.user)}),
         "SelfSubjectRulesReview" => {
-            let rules =
-                access::rules(&call.server, &call.user, &text(&question, "/spec/namespace"));
+            let namespace = text(question, "/spec/namespace");
+            if namespace.is_empty() {
+                return Err(Failure::bad_request("no namespace on request"));
+            }
+            let rules = access::rules(&call.server, &call.user, &namespace);
             let (paths, resources): (Vec<Value>, Vec<Value>) =
                 rules.into_iter().partition(|rule| rule.get("nonResourceURLs").is_some());
             json!({"incomplete": false, "resourceRules": resources, "nonResourceRules": paths})
         }
-        "SelfSubjectAccessReview" => {
-            check(&question, call, false)?;
-            judged(&question, &call.user, call)
-        }
+        "TokenReview" => whose(question, call)?,
         kind => {
-            let is_local = kind == "LocalSubjectAccessReview";
-            check(&question, call, true)?;
-            let at = question.pointer("/spec/resourceAttributes/namespace");
-            if is_local && at.and_then(Value::as_str).unwrap_or_default() != call.namespace() {
-                let given = at.cloned().unwrap_or_else(|| "".into());
-                let path = "spec.resourceAttributes.namespace";
-                let error = FieldError::invalid(path, &given, "must match metadata.namespace");
-                return Err(refusal(call, &[error]));
+            let errors = admission::review_faults(kind, question);
+            if !errors.is_empty() {
+                // kube-apiserver has forgotten the kind by then.
+                return Err(Failure::invalid_kind(&call.definition().group, "", "", &errors));
             }
-            judged(&question, &somebody(&question), call)
+            let who = match kind {
+                "SelfSubjectAccessReview" => call.user.clone(),
+                _ => somebody(question),
+            };
+            judged(question, &who, call)
         }
-    };
-    // Only this question is dated.
-    let created = match call.definition().kind.as_str() {
-        "SelfSubjectReview" => object::time(call.server.now()).into(),
-        _ => Value::Null,
-    };
-    object::set(&mut question, "creationTimestamp", created);
-    call.present_value(StatusCode::CREATED, &question)
+    })
 }
 
 fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Refuses a question that does not ask for one thing, or not about somebody.
-fn check(question: &Value, call: &Call, about_others: bool) -> Result<(), Failure> {
-    let part = |name: &str| question.pointer(&format!("/spec/{name}")).filter(|p| p.is_object());
-    let (resource, path) = (part("resourceAttributes"), part("nonResourceAttributes"));
-    let mut errors = Vec::new();
-    if let (Some(_), Some(path)) = (resource, path) {
-        let said = "cannot be specified in combination with resourceAttributes";
-        errors.push(FieldError::invalid("spec.nonResourceAttributes", path, said));
+/// Whose the token is that was sent.
+fn whose(question: &Value, call: &Call) -> Result<Value, Failure> {
+    let token = text(question, "/spec/token");
+    if token.is_empty() {
+        return Err(Failure::bad_request("token is required for TokenReview in authentication"));
     }
-    if resource.is_none() && path.is_none() {
-        let said = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-        errors.push(FieldError::invalid("spec.resourceAttributes", &Value::Null, said));
-    }
-    let groups = question.pointer("/spec/groups").and_then(Value::as_array);
-    let is_nobody = text(question, "/spec/user").is_empty() && groups.is_none_or(Vec::is_empty);
-    if about_others && is_nobody {
-        let said = "at least one of user or group must be specified";
-        errors.push(FieldError::invalid("spec.user", &"".into(), said));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(refusal(call, &errors)) }
-}
-
-/// 422, of nothing that has a kind.
-fn refusal(call: &Call, errors: &[FieldError]) -> Failure {
-    let definition = call.definition();
-    match errors {
-        [error] => Failure::invalid_kind(&definition.group, "", "", error),
-        errors => Failure::invalid(definition, "", errors),
-    }
+    let audiences = question.pointer("/spec/audiences").and_then(Value::as_array);
+    let audiences = audiences.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    let audiences: Vec<String> = audiences.collect();
+    Ok(match authenticate(&call.server, &token, &audiences) {
+        Ok(known) => json!({
+            "authenticated": true, "user": user_info(&known.user), "audiences": known.audiences,
+        }),
+        Err(unknown) => json!({"user": {}, "error": unknown.to_string()}),
+    })
 }
 
 /// Whom a question is about.

@@ -94,7 +94,7 @@ impl Call {
             return Err(WrongKind::Refused(if has_version {
                 let why = format!("must be {}", definition.kind);
                 let error = FieldError::invalid("kind", &kind.as_str().into(), &why);
-                Failure::invalid_kind(&definition.group, &kind, object::name(object), &error)
+                Failure::invalid_kind(&definition.group, &kind, object::name(object), &[error])
             } else {
                 Failure::bad_request(format!(
                     "the API version in the data ({api_version}) does not match the expected API version ({expected})"

@@ -14,3 +14,4 @@ mod page;
 mod request;
 mod runtime;
 pub mod served;
+mod token;

@@ -111,6 +111,7 @@ static MADE_UP: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // What client-go logs depends on how fast watches end.
         (r"(?m)^[IWE]\d{4} .*\n", ""),
         (r"https://127\.0\.0\.1:\d+", "https://SERVER"),
+        (r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+", "TOKEN"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+\d{4}", "TIME"),

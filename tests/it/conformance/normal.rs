@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 static UUID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap()
 });
+static SIGNED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]*").unwrap());
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(\d{4})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap());
 static STORAGE_KEY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"Key: /\S+,").unwrap());
@@ -144,6 +146,7 @@ impl Seen {
         let text = STORAGE_KEY.replace_all(&text, "Key: <key>,");
         let text = HASH.replace_all(&text, "$1<hash>");
         let text = ADDRESS.replace_all(&text, "<address>");
+        let text = SIGNED.replace_all(&text, "<token>");
         let uids = &mut self.uids;
         let text = UUID.replace_all(&text, |found: &Captures<'_>| {
             let number = uids.len() + 1;
@@ -189,9 +192,7 @@ pub const NOT_SERVED: &[&str] = &[
     "/v1/componentstatuses",
     "/v1/nodes/proxy",
     "/v1/pods/proxy",
-    "/v1/serviceaccounts/token",
     "/v1/services/proxy",
-    "authentication.k8s.io/v1/tokenreviews",
     "autoscaling/v1",
 ];
 

@@ -99,7 +99,10 @@ impl Target {
                 for (name, value) in &sent.headers {
                     request = request.header(name, value);
                 }
-                let answer = request.bearer_auth(token).body(sent.body).send().await.unwrap();
+                if !sent.headers.iter().any(|(name, _)| name == "authorization") {
+                    request = request.bearer_auth(token);
+                }
+                let answer = request.body(sent.body).send().await.unwrap();
                 let (code, headers) = (answer.status().as_u16(), headers(answer.headers()));
                 let pieces = futures::stream::unfold(answer, |mut answer| async move {
                     let piece = answer.chunk().await.ok()??;

@@ -24,6 +24,7 @@ mod pod_parts;
 mod pod_rules;
 mod policy;
 mod rbac;
+mod review;
 mod service;
 mod service_rules;
 mod storage;
@@ -37,6 +38,7 @@ pub use self::{
     limit::{exceeds, limit},
     metadata::selects as label_selector_matches,
     pod_parts::{take_sizes, validate_debugging, validate_resize},
+    review::review_faults,
     service::{api_address, service_range},
 };
 
