@@ -8,6 +8,7 @@ use serde_json::{Map, Number, Value};
 use super::{
     builtin::protobuf::{self, ProtobufError},
     failure::Failure,
+    yaml,
 };
 
 /// A decoded body.
@@ -15,8 +16,17 @@ use super::{
 pub(super) struct Decoded {
     /// The document.
     pub value: Value,
-    /// Paths of keys that are there twice; the last one counts.
-    pub duplicates: Vec<String>,
+    /// Keys that are there twice; the last one counts.
+    pub duplicates: Vec<Duplicate>,
+}
+
+/// A key that is there twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Duplicate {
+    /// In JSON: its path.
+    At(String),
+    /// In YAML: its line, in the words of Go's decoder.
+    Line(String),
 }
 
 /// Content types of whole objects.
@@ -75,7 +85,7 @@ pub(super) fn summary(body: &[u8]) -> String {
 pub(super) fn object(content_type: &str, body: &[u8]) -> Result<Decoded, DecodeError> {
     match content_type {
         "" | "application/json" => whole(json(body)),
-        "application/yaml" => whole(yaml(body)),
+        "application/yaml" => whole(yaml::decode(body)),
         protobuf::CONTENT_TYPE => match protobuf::decode(body) {
             Ok(value) => Ok(Decoded { value, duplicates: Vec::new() }),
             Err(ProtobufError::UnknownKind { .. }) => {
@@ -147,19 +157,6 @@ fn go_words(error: &serde_json::Error, body: &[u8]) -> String {
     }
 }
 
-/// Decodes YAML, of which JSON is a part. Duplicate keys are an error.
-pub(super) fn yaml(body: &[u8]) -> Result<Decoded, String> {
-    if let Ok(decoded) = json(body) {
-        return Ok(decoded);
-    }
-    // The place is said; the lines around it are the client's to find.
-    let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
-    let refuse = |why: String| format!("yaml: {}", first(why.trim_start_matches("error: ")));
-    let text = std::str::from_utf8(body).map_err(|error| refuse(error.to_string()))?;
-    let value = serde_yaml::from_str(text).map_err(|error| refuse(error.to_string()))?;
-    Ok(Decoded { value, duplicates: Vec::new() })
-}
-
 /// The paths of all keys of a JSON text, in the order in which they come; duplicates as often as they come.
 pub(super) fn keys_in_order(body: &[u8]) -> Vec<String> {
     let found = RefCell::new(Vec::new());
@@ -190,7 +187,7 @@ impl fmt::Display for Path<'_> {
 
 struct Seed<'p> {
     path: Path<'p>,
-    found: &'p RefCell<Vec<String>>,
+    found: &'p RefCell<Vec<Duplicate>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -253,8 +250,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
             let path = Path::Key(&self.path, &key);
             let value = entries.next_value_seed(Seed { path, found: self.found })?;
             if map.contains_key(&key) && self.found.borrow().len() < MAX_DUPLICATES {
-                let text = path.to_string();
-                self.found.borrow_mut().push(text);
+                let duplicate = Duplicate::At(path.to_string());
+                self.found.borrow_mut().push(duplicate);
             }
             map.insert(key, value);
         }
@@ -370,7 +367,7 @@ mod tests {
         #[test]
         fn bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = json(&body);
-            let _ = yaml(&body);
+            let _ = yaml::decode(&body);
         }
     }
 }

@@ -34,6 +34,7 @@ mod signing;
 mod store;
 mod user;
 mod verb;
+mod yaml;
 
 #[cfg(test)]
 mod testing;

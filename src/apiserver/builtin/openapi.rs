@@ -164,7 +164,7 @@ fn list(of: &ResourceDefinition, component: &str) -> Value {
     })
 }
 
-const API_VERSION: &str = "Group and version of this form of the object.";
+const API_VERSION: &str = "APIVersion defines the form of the object: its group and version.";
 const KIND: &str = "What the object is, in camel case.";
 
 /// `com.example.v1.Widget` for `example.com`.
@@ -331,7 +331,11 @@ fn operation(
             ("limit", "integer", "How many objects to return at most."),
             ("continue", "string", "Where the last answer ended."),
             ("resourceVersion", "string", "The version to start from."),
-            ("watch", "boolean", "Report changes as they happen."),
+            (
+                "watch",
+                "boolean",
+                "Watch for changes to the described resources, and tell each as it happens.",
+            ),
         ] {
             parameters.push(query(name, kind, about));
         }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Call, Part, options::WriteOptions, prepare::Origin, review};
 use crate::apiserver::{
     answer::Answer,
-    decode::Decoded,
+    decode::{Decoded, Duplicate},
     failure::Failure,
     object,
     schema::FieldError,
@@ -65,7 +65,7 @@ impl Call {
     pub(super) async fn create_object(
         &self,
         object: Value,
-        duplicates: &[String],
+        duplicates: &[Duplicate],
         options: &WriteOptions,
         origin: Origin,
     ) -> Result<Made, Failure> {

@@ -20,6 +20,7 @@ use crate::apiserver::{
     object,
     patch::{self, PatchError, apply},
     schema::FieldError,
+    yaml,
 };
 
 const JSON: &str = "application/json-patch+json";
@@ -111,7 +112,7 @@ fn check_options(call: &Call, way: Way, force: Option<bool>) -> Result<(), Failu
 fn decode(call: &Call, way: Way) -> Result<Decoded, Failure> {
     const MAP: &str = "into Go value of type map[string]interface {}";
     if way == Way::Apply {
-        let body = decode::yaml(&call.body).map_err(|why| {
+        let body = yaml::decode(&call.body).map_err(|why| {
             Failure::bad_request(format!(
                 "error decoding YAML: error converting YAML to JSON: {why}"
             ))

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::apiserver::{
     builtin::{admission, admission::Decision},
-    decode::{self, Decoded},
+    decode::{self, Decoded, Duplicate},
     failure::Failure,
     field, object,
     schema::{FieldError, FieldErrorKind},
@@ -42,7 +42,7 @@ impl Call {
     pub(super) fn prepare_new(
         &self,
         mut object: Value,
-        duplicates: &[String],
+        duplicates: &[Duplicate],
         options: &WriteOptions,
         origin: Origin,
     ) -> Result<(Value, Vec<String>), Failure> {
@@ -227,28 +227,32 @@ impl Call {
     pub(super) fn drop_unknown(
         &self,
         object: &mut Value,
-        duplicates: &[String],
+        duplicates: &[Duplicate],
         validation: FieldValidation,
         origin: Origin,
     ) -> Result<Vec<String>, Failure> {
         let before = (validation == FieldValidation::Strict && origin == Origin::Patch)
             .then(|| object.clone());
         let unknown = self.definition().schema().prune(object);
-        let mut said: Vec<(&String, String)> = duplicates
-            .iter()
-            .map(|path| (path, format!("duplicate field \"{path}\"")))
-            .chain(unknown.iter().map(|path| (path, format!("unknown field \"{path}\""))))
-            .collect();
-        if self.definition().builtin && !duplicates.is_empty() && !unknown.is_empty() {
-            // Go's decoder says what it meets as it meets it; a duplicate is met when it comes again.
-            let keys = decode::keys_in_order(&self.body);
-            said.sort_by_key(|(path, _)| {
-                let mut places = (0..keys.len()).filter(|at| keys[*at] == **path);
-                let first = places.next();
-                if duplicates.contains(path) { places.next() } else { first }
-            });
+        let (lines, twice): (Vec<&Duplicate>, Vec<&Duplicate>) =
+            duplicates.iter().partition(|duplicate| matches!(duplicate, Duplicate::Line(_)));
+        let texts = |of: Vec<&Duplicate>| -> Vec<String> {
+            let text = |duplicate: &Duplicate| match duplicate {
+                Duplicate::At(text) | Duplicate::Line(text) => text.clone(),
+            };
+            of.into_iter().map(text).collect()
+        };
+        let (mut said, twice) = (texts(lines), texts(twice));
+        if origin == Origin::Apply && validation == FieldValidation::Strict && !said.is_empty() {
+            let lines = said.join("\n  ");
+            return Err(Failure::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {lines}"
+            )));
         }
-        let said: Vec<String> = said.into_iter().map(|(_, said)| said).collect();
+        if validation == FieldValidation::Strict && !said.is_empty() {
+            said = vec![format!("yaml: unmarshal errors:\n  {}", said.join("\n  "))];
+        }
+        said.extend(self.unfit_fields(&twice, &unknown));
         match (validation, before) {
             _ if said.is_empty() => Ok(Vec::new()),
             (FieldValidation::Ignore, _) => Ok(Vec::new()),
@@ -261,6 +265,25 @@ impl Call {
                 })
             }
         }
+    }
+
+    /// What is said of fields that are there twice, and of those that nobody knows.
+    fn unfit_fields(&self, twice: &[String], unknown: &[String]) -> Vec<String> {
+        let mut said: Vec<(&String, String)> = twice
+            .iter()
+            .map(|path| (path, format!("duplicate field \"{path}\"")))
+            .chain(unknown.iter().map(|path| (path, format!("unknown field \"{path}\""))))
+            .collect();
+        if self.definition().builtin && !twice.is_empty() && !unknown.is_empty() {
+            // Go's decoder says what it meets as it meets it; a duplicate is met when it comes again.
+            let keys = decode::keys_in_order(&self.body);
+            said.sort_by_key(|(path, _)| {
+                let mut places = (0..keys.len()).filter(|at| keys[*at] == **path);
+                let first = places.next();
+                if twice.contains(path) { places.next() } else { first }
+            });
+        }
+        said.into_iter().map(|(_, said)| said).collect()
     }
 
     fn validate(&self, new: &Value, old: Option<&Value>, part: Part) -> Result<(), Failure> {

@@ -232,8 +232,35 @@ pub(super) fn validate_job(new: &Value, old: Option<&Value>, errors: &mut Vec<Fi
     }
 }
 
+/// What is wrong with the name of a time zone. Where this machine knows no zones, every name may be one.
+fn time_zone_faults(zone: &str) -> Vec<String> {
+    if zone.is_empty() {
+        return vec!["timeZone must be nil or non-empty string".to_owned()];
+    }
+    let mut faults = Vec::new();
+    if zone.eq_ignore_ascii_case("local") {
+        let said =
+            "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+        faults.push(said.to_owned());
+    }
+    let known = jiff::tz::db();
+    let is_known = matches!(zone, "UTC" | "Local")
+        || known.is_definitively_empty()
+        || known.get(zone).is_ok_and(|found| found.iana_name() == Some(zone));
+    if !is_known {
+        faults.push(format!("unknown time zone {zone}"));
+    }
+    faults
+}
+
 /// Validates a CronJob.
 pub(super) fn validate_cron_job(new: &Value, errors: &mut Vec<FieldError>) {
+    if let Some(zone) = new.pointer("/spec/timeZone").and_then(Value::as_str) {
+        let faults = time_zone_faults(zone);
+        errors.extend(
+            faults.iter().map(|fault| FieldError::invalid("spec.timeZone", &zone.into(), fault)),
+        );
+    }
     let schedule = text(new, "/spec/schedule");
     let fields = schedule.split_whitespace().count();
     let known = schedule.starts_with('@') || fields == 5;

@@ -120,7 +120,7 @@ impl Writer {
         schema.insert("type".to_owned(), "object".into());
         if of.is_kind {
             for (name, about) in [
-                ("apiVersion", "Group and version of this form of the object."),
+                ("apiVersion", "APIVersion defines the form of the object: its group and version."),
                 ("kind", "What the object is, in camel case."),
             ] {
                 let mut string = json!({"type": "string"});
