@@ -229,6 +229,16 @@ pub(super) fn rules(server: &Server, who: &User, namespace: &str) -> Vec<Value> 
     rules
 }
 
+/// The rules of a role, with those of the roles that it is made of. None when there is no such role.
+pub(super) fn rules_of(
+    server: &Server,
+    kind: &str,
+    name: &str,
+    namespace: &str,
+) -> Option<Vec<Value>> {
+    role(server, kind, name, namespace).map(|role| gathered(server, &role))
+}
+
 /// The bindings of a namespace; without one, those that hold everywhere.
 fn bindings(server: &Server, namespace: &str) -> Vec<Value> {
     let plural = if namespace.is_empty() { "clusterrolebindings" } else { "rolebindings" };

@@ -338,7 +338,8 @@ mod tests {
         let body = br#"{"a": 1, "spec": {"x": [{"y": 1, "y": 2}], "x": 3}, "a": 2}"#;
         let decoded = json(body).unwrap();
         assert_eq!(decoded.value, json!({"a": 2, "spec": {"x": 3}}));
-        assert_eq!(decoded.duplicates, ["spec.x[0].y", "spec.x", "a"]);
+        let paths = ["spec.x[0].y", "spec.x", "a"].map(|path| Duplicate::At(path.to_owned()));
+        assert_eq!(decoded.duplicates, paths);
     }
 
     #[test]

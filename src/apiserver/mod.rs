@@ -17,6 +17,7 @@ mod decode;
 mod document;
 mod failure;
 pub mod field;
+mod grant;
 mod lifecycle;
 pub mod listen;
 mod object;

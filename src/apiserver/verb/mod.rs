@@ -4,6 +4,7 @@ mod allocated;
 mod bound;
 mod create;
 mod delete;
+mod escalation;
 mod get;
 mod graceful;
 mod isolate;

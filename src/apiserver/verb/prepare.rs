@@ -53,6 +53,7 @@ impl Call {
         }
         let mut warnings =
             self.drop_unknown(&mut object, duplicates, options.validation, origin)?;
+        self.check_escalation(&object, None)?;
         // Nodes come with their status.
         if definition.status
             && !self.resource.is("", "Node")
@@ -117,6 +118,7 @@ impl Call {
             admission::prepare_update(definition, old, &mut new, context)
         });
         self.apply_defaults(&mut new, origin);
+        self.check_escalation(&new, Some(old))?;
         if self.resource.counts_generations() && self.asks_differently(old, &new) {
             let generation =
                 object::metadata(old, "generation").and_then(Value::as_i64).unwrap_or(0);
