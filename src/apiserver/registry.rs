@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    builtin::{self, ResourceDefinition, convert},
+    builtin::{self, ResourceDefinition, autoscaler, convert},
     object,
     store::{Event, Range, ResourceId, Store, Stored},
 };
@@ -240,10 +240,10 @@ impl Resource {
     fn convert(&self, mut object: Value) -> Value {
         let definition = &self.definition;
         if definition.builtin {
-            return if self.is_stored_version() {
-                object
-            } else {
-                convert::event_from_core(object)
+            return match (self.is_stored_version(), definition.kind.as_str()) {
+                (true, _) => object,
+                (false, "Event") => convert::event_from_core(object),
+                (false, _) => autoscaler::to_v1(object),
             };
         }
         // Conversion "None" of CustomResourceDefinitions: only the version's name differs, and each version prunes and
@@ -260,7 +260,10 @@ impl Resource {
             return object;
         }
         if self.definition.builtin {
-            return convert::event_to_core(object);
+            return match self.definition.kind.as_str() {
+                "Event" => convert::event_to_core(object),
+                _ => autoscaler::from_v1(object),
+            };
         }
         let (group, version) = &self.definition.stored_as;
         object["apiVersion"] = format!("{group}/{version}").into();

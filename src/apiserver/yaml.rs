@@ -119,11 +119,11 @@ mod tests {
 
     #[test]
     fn the_last_of_equal_keys_counts_and_each_is_told() {
-        let text = "\na: {b: 1, b: 2}\nc:\n- d: x\n  e: y\n  d:\n  - z\na: 3\nf: {a: 1, c: 2}\n";
+        let text = "\na: {b: 1, b: 2}\nc:\n- d: x\n  e: w\n  d:\n  - z\na: 3\nf: {a: 1, c: 2}\n";
         let decoded = decode(text.as_bytes()).unwrap();
         assert_eq!(
             decoded.value,
-            json!({"a": 3, "c": [{"d": ["z"], "e": "y"}], "f": {"a": 1, "c": 2}})
+            json!({"a": 3, "c": [{"d": ["z"], "e": "w"}], "f": {"a": 1, "c": 2}})
         );
         let lines = ["line 2: key \"b\"", "line 7: key \"d\"", "line 8: key \"a\""];
         let lines = lines.map(|line| Duplicate::Line(format!("{line} already set in map")));

@@ -74,6 +74,7 @@ const ENTRIES: &[Entry] = &[
     entry("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", NONE, NONE, false, Serves::Answers, NONE),
     entry("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", NONE, NONE, false, Serves::Answers, NONE),
     entry("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", NONE, NONE, false, Serves::Answers, NONE),
+    entry("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], ALL, true, Serves::Status, NONE),
     entry("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], ALL, true, Serves::Status, NONE),
     entry("batch", "v1", "CronJob", "cronjobs", &["cj"], ALL, true, Serves::Status, NONE),
     entry("batch", "v1", "Job", "jobs", NONE, ALL, true, Serves::Status, &["status.successful"]),
@@ -188,7 +189,11 @@ impl Entry {
     fn definition(&self) -> Option<ResourceDefinition> {
         let type_id = types::TYPES.kind(self.group, self.version, self.kind)?;
         let owned = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
-        let stored_group = if self.kind == "Event" { "" } else { self.group };
+        let (stored_group, stored_version) = match self.kind {
+            "Event" => ("", self.version),
+            "HorizontalPodAutoscaler" => (self.group, "v2"),
+            _ => (self.group, self.version),
+        };
         Some(ResourceDefinition {
             group: self.group.to_owned(),
             version: self.version.to_owned(),
@@ -215,7 +220,7 @@ impl Entry {
             }),
             columns: table::columns_of(self.group, self.kind),
             selectable_fields: owned(self.selectable_fields),
-            stored_as: (stored_group.to_owned(), self.version.to_owned()),
+            stored_as: (stored_group.to_owned(), stored_version.to_owned()),
             builtin: true,
             deprecation_warning: (self.kind == "Endpoints").then(|| {
                 "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"

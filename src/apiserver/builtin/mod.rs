@@ -5,6 +5,7 @@
 //! depend on the kind: admission, tables, protobuf bodies, discovery and OpenAPI documents.
 
 pub mod admission;
+pub(super) mod autoscaler;
 mod catalog;
 pub mod convert;
 mod crd;

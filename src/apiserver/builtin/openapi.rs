@@ -201,7 +201,7 @@ fn add_common(schema: &mut Value) {
     let reference = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
     properties.insert(
         "metadata".to_owned(),
-        json!({"description": "Name, labels and what the server keeps.", "allOf": [{"$ref": reference}]}),
+        json!({"description": "Standard object's metadata: name, labels and what the server keeps.", "allOf": [{"$ref": reference}]}),
     );
 }
 

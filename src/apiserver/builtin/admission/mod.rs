@@ -42,10 +42,12 @@ pub use self::{
     service::{api_address, service_range},
 };
 
+pub(super) use self::policy::prepare_autoscaler;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{ResourceDefinition, types, value::object_at};
+use super::{ResourceDefinition, autoscaler, types, value::object_at};
 use crate::apiserver::{schema::FieldError, user::User};
 
 /// What admission must know beside the object.
@@ -188,6 +190,10 @@ fn prepare(
         ("apps", "StatefulSet") => workload::prepare_stateful_set(object),
         ("batch", "Job") => workload::prepare_job(object, is_new),
         ("batch", "CronJob") => workload::prepare_cron_job(object),
+        // What the stored version adds, its writer owns.
+        ("autoscaling", _) if definition.version == "v1" => {
+            *object = autoscaler::to_v1(autoscaler::from_v1(std::mem::take(object)));
+        }
         ("autoscaling", _) => policy::prepare_autoscaler(object),
         ("networking.k8s.io", "NetworkPolicy") => policy::prepare_network_policy(object),
         ("scheduling.k8s.io", _) => {

@@ -14,7 +14,7 @@ use super::{
 use crate::apiserver::schema::FieldError;
 
 /// Fills the defaults of a HorizontalPodAutoscaler.
-pub(super) fn prepare_autoscaler(object: &mut Value) {
+pub(in crate::apiserver::builtin) fn prepare_autoscaler(object: &mut Value) {
     let Some(spec) = object_at(object, "spec") else { return };
     fill(spec, "minReplicas", 1);
     if list(spec, "/metrics").is_empty() {
@@ -154,6 +154,11 @@ pub(super) fn validate_autoscaler(object: &Value, errors: &mut Vec<FieldError>) 
     if let Some(min) = min.filter(|min| *min < 1) {
         let said = "must be greater than or equal to 1";
         errors.push(FieldError::invalid("spec.minReplicas", &min.into(), said));
+    }
+    let share = number(object, "/spec/targetCPUUtilizationPercentage");
+    if let Some(share) = share.filter(|share| *share < 1) {
+        let field = "spec.metrics[0].resource.target.averageUtilization";
+        errors.push(FieldError::invalid(field, &share.into(), "must be greater than 0"));
     }
     if max < 1 {
         errors.push(FieldError::invalid("spec.maxReplicas", &max.into(), "must be greater than 0"));

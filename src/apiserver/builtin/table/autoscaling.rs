@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::super::autoscaler;
+
 /// `Kind/name` of what is scaled.
 pub(super) fn reference(hpa: &Value, _: Timestamp) -> Value {
     let text = |path: &str| hpa.pointer(path).and_then(Value::as_str).unwrap_or_default();
@@ -12,6 +14,14 @@ pub(super) fn reference(hpa: &Value, _: Timestamp) -> Value {
 /// At most two `current/target` pairs.
 pub(super) fn targets(hpa: &Value, _: Timestamp) -> Value {
     const SHOWN: usize = 2;
+    let converted;
+    let hpa = match hpa.get("apiVersion").and_then(Value::as_str) {
+        Some("autoscaling/v1") => {
+            converted = autoscaler::from_v1(hpa.clone());
+            &converted
+        }
+        _ => hpa,
+    };
     let list = |path: &str| {
         hpa.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
     };
