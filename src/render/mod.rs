@@ -16,6 +16,6 @@ pub mod yaml;
 
 pub use fault::{Fault, Problem};
 pub use intent::{Intent, OnFailure, Start, StrategyChoice, WhenSuperseded};
-pub use preflight::{Obstacle, preflight};
+pub use preflight::{Nature, Obstacle, preflight};
 pub use repository::{File, Parsed, Repository};
 pub use wanted::{Survey, Wanted, wanted};

@@ -9,59 +9,78 @@ use crate::{
 /// Why a run would not initialize.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
-    /// Whether it goes away by itself: something is being scheduled, or written.
-    pub passing: bool,
+    /// What it is about.
+    pub nature: Nature,
     /// What Fleet would say.
     pub detail: String,
     /// What would help.
     pub hint: Option<String>,
 }
 
-/// What Fleet says, whether that passes, and what helps. The first that fits counts.
-const KNOWN: &[(&str, bool, &str)] = &[
+/// What an obstacle is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// Something that is being scheduled, or written: it goes away by itself.
+    Passing,
+    /// The strategy, beside the clusters that there are: no run can be made with it, whatever it rolls out.
+    Strategy,
+    /// Something else that somebody has to mend.
+    Other,
+}
+
+/// What Fleet says, what that is about, and what helps. The first that fits counts.
+const KNOWN: &[(&str, Nature, &str)] = &[
     (
         "parent placement not found",
-        false,
+        Nature::Other,
         "commit the placement next to the Rollout, or create it on the hub",
     ),
     (
         "does not have an external rollout strategy",
-        false,
+        Nature::Other,
         "set the placement's spec.strategy.type to External",
     ),
-    ("no latest policy snapshot found", true, "the placement is being looked at"),
-    ("not fully scheduled yet", true, "the scheduler is choosing clusters"),
+    ("no latest policy snapshot found", Nature::Passing, "the placement is being looked at"),
+    ("not fully scheduled yet", Nature::Passing, "the scheduler is choosing clusters"),
     (
         "no scheduled or to-be-deleted bindings",
-        true,
+        Nature::Passing,
         "no cluster is chosen: join one that the placement's policy selects",
     ),
-    ("is not equal to the observed cluster count", true, "the scheduler is choosing clusters"),
-    ("might observe a transient state", true, "the scheduler is choosing clusters"),
-    ("no resourceSnapshots with index", true, "the snapshot is being written"),
-    ("no master resourceSnapshot", true, "the snapshot is being written"),
+    (
+        "is not equal to the observed cluster count",
+        Nature::Passing,
+        "the scheduler is choosing clusters",
+    ),
+    ("might observe a transient state", Nature::Passing, "the scheduler is choosing clusters"),
+    ("no resourceSnapshots with index", Nature::Passing, "the snapshot is being written"),
+    ("no master resourceSnapshot", Nature::Passing, "the snapshot is being written"),
     (
         "referenced updateStrategy not found",
-        false,
+        Nature::Strategy,
         "commit the strategy, create it on the hub, or write `stages` into the Rollout",
     ),
     (
         "appears in more than one stages",
-        false,
+        Nature::Strategy,
         "make the stages' label selectors exclude each other",
     ),
     (
         "are not placed in any stage",
-        false,
+        Nature::Strategy,
         "label these clusters for a stage, or add a last stage that selects them",
     ),
     (
         "the sorting label",
-        false,
+        Nature::Strategy,
         "give every cluster of the stage this label with an integer value, or drop sortingLabelKey",
     ),
-    ("stage tasks are invalid", false, "mend the stage's tasks in the strategy"),
-    ("label selector is invalid", false, "mend the stage's labelSelector in the strategy"),
+    ("stage tasks are invalid", Nature::Strategy, "mend the stage's tasks in the strategy"),
+    (
+        "label selector is invalid",
+        Nature::Strategy,
+        "mend the stage's labelSelector in the strategy",
+    ),
 ];
 
 /// Judges whether a run with this spec would initialize in the world as seen.
@@ -82,7 +101,7 @@ pub fn preflight(scope: &Scope, name: &str, spec: &RunSpec, seen: &Seen) -> Resu
     let Err(detail) = rehearse(&run, seen) else { return Ok(()) };
     let known = KNOWN.iter().find(|(text, ..)| detail.contains(text));
     Err(Obstacle {
-        passing: known.is_some_and(|(_, passing, _)| *passing),
+        nature: known.map_or(Nature::Other, |(_, nature, _)| *nature),
         hint: known.map(|(_, _, hint)| (*hint).to_owned()),
         detail: plain(&detail),
     })

@@ -5,13 +5,10 @@ use super::{
     desk::{Desk, Flow, halt},
 };
 use crate::{
-    api::{
-        rollout::{RENDERED, SOURCE_VERIFIED, SourceStatus, reason},
-        run::STATE_RUN,
-    },
+    api::rollout::{RENDERED, SOURCE_VERIFIED, SourceStatus, reason},
     model::Digest,
     render::{Wanted, object},
-    sync::{News, Order, Tip, approval, release, status::Finding},
+    sync::{News, Order, Tip, approval, status::Finding},
 };
 
 /// Annotation on a Rollout on the hub: a tip that may be followed although history was rewritten.
@@ -106,16 +103,7 @@ impl Desk<'_> {
             message.push_str(&format!("; and {more} more"));
         }
         self.steps.failed(RENDERED, reason::INVALID, message.clone());
-        let running = self.current.as_ref().filter(|run| !release::is_over(run));
-        let message = match (&self.status.run, running.map(|run| release::state(run))) {
-            (Some(run), Some(STATE_RUN)) => {
-                format!("{message}; run {run} of an earlier commit goes on")
-            }
-            (Some(run), Some(_)) => {
-                format!("{message}; run {run} of an earlier commit stands still")
-            }
-            _ => message,
-        };
+        let message = format!("{message}{}", self.earlier_run());
         halt(Finding::stalled(reason::INVALID, format!("commit {}: {message}", tip.commit.short())))
     }
 

@@ -148,7 +148,8 @@ impl Desk<'_> {
     fn bring(&mut self, tip: &Tip, goal: &Goal<'_>) -> Flow<Finding> {
         let content = self.apply(tip, goal)?;
         let bound = self.bind(&goal.wanted, &content)?;
-        self.release(goal, &content, bound)
+        let finding = self.release(goal, &content, bound)?;
+        Ok(self.tell_strategies(goal, finding))
     }
 
     pub(super) fn finish(mut self, finding: Finding) -> Pass {

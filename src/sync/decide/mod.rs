@@ -3,7 +3,7 @@
 //! ```text
 //! accept -> rendered -> write_rollout -> suspend -> single -> goal -> resume -> guard -> apply -> bind -> release
 //! release -> drive -> start
-//!        \-> again? -> make -> create
+//!        \-> again? -> make -> check_strategy -> create
 //! ```
 //!
 //! [`desk`] calls them in this order. Each either goes on, or halts with the sentence that the Rollout then shows.
@@ -19,6 +19,7 @@ mod failure;
 mod fixture;
 mod judge;
 mod pin;
+mod preflight;
 mod release;
 mod single;
 mod suspend;

@@ -10,7 +10,7 @@ use crate::{
     model::SnapshotIndex,
     release::{Content, ledger::attempts, name::run_name},
     render::{
-        WhenSuperseded,
+        Nature, WhenSuperseded,
         object::{self, RunFor},
     },
     sync::{
@@ -62,6 +62,7 @@ impl Desk<'_> {
                 ),
             ));
         }
+        self.check_strategy(goal, self.next_strategy(goal))?;
         self.clear(goal, None)?;
         if let Some(run) = release::foreign(self.seen) {
             let name = run.metadata.name.clone().unwrap_or_default();
@@ -117,6 +118,16 @@ impl Desk<'_> {
         self.status.index = index;
     }
 
+    /// Returns the strategy that a run for the content would have.
+    fn next_strategy<'g>(&self, goal: &'g Goal<'_>) -> &'g str {
+        let (commit, wanted) = (&goal.commit, goal.wanted.as_ref());
+        let back = release::is_rollback(&self.status.history, commit, &wanted.digest);
+        match goal.is_back || back {
+            true => wanted.rollback_strategy_name(),
+            false => wanted.strategy_name(),
+        }
+    }
+
     pub(super) fn create(
         &mut self,
         goal: &Goal<'_>,
@@ -136,11 +147,7 @@ impl Desk<'_> {
             Some((index, hash)) => (Some(*index), hash.as_str()),
             None => (None, ""),
         };
-        let back = release::is_rollback(&self.status.history, commit, &wanted.digest);
-        let strategy = match goal.is_back || back {
-            true => wanted.rollback_strategy_name(),
-            false => wanted.strategy_name(),
-        };
+        let strategy = self.next_strategy(goal);
         let spec = RunSpec {
             placement_name: wanted.intent.placement.clone(),
             resource_snapshot_index: index.map(|index| index.to_string()),
@@ -150,7 +157,7 @@ impl Desk<'_> {
         if let Err(obstacle) = release::rehearse(self.seen, &name, &spec) {
             let hint = obstacle.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
             let message = format!("no run is made, for it would fail: {}{hint}", obstacle.detail);
-            if obstacle.passing {
+            if obstacle.nature == Nature::Passing {
                 let message = format!("{}{hint}", obstacle.detail);
                 return halt(Finding::waits(reason::WAITING, message).until(self.now + LOOK_AGAIN));
             }

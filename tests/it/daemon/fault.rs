@@ -1,10 +1,11 @@
 //! Bad input, and what goes on beside it.
 
 use serde_json::{Value, json};
-use tidegate::{engine::SnapshotMode, hub::Delete};
+use tidegate::{engine::SnapshotMode, hub::Delete, model::CommitId};
 
 use super::stage::{
-    GATED, Stage, TWO_STAGES, condition, fleet, is, key, message, reason, waits_for_approval,
+    GATED, ROLLOUT, Stage, TWO_STAGES, condition, fleet, is, key, message, reason,
+    waits_for_approval,
 };
 use crate::support::hub;
 
@@ -82,6 +83,101 @@ async fn what_fleet_would_refuse_is_told_before_there_is_a_run() {
         .until_rollout("web", "stalled", |status| reason(status, "Ready") == "PreflightFailed")
         .await;
     assert!(message(&status).contains("referenced updateStrategy not found"));
+}
+
+/// A strategy that no run could be made with is told with the commit that brings it, not with the next content; what runs,
+/// or ran, stays as it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_strategy_is_told_at_once_and_stops_nothing() {
+    let stage = Stage::web(TWO_STAGES).await;
+    let first = stage.repository.head();
+    stage.until_done(&first).await;
+    let strategy = |name: &str, stages: &str| {
+        format!(
+            "apiVersion: placement.kubernetes-fleet.io/v1beta1\nkind: ClusterStagedUpdateStrategy\nmetadata: {{name: {name}}}\nspec:\n  stages:\n{stages}"
+        )
+    };
+    const OVERLAP: &str = "  - {name: a, labelSelector: {}}\n  - {name: b, labelSelector: {}}\n";
+    let until_told = async |commit: &CommitId, told: &str| {
+        let status = stage
+            .until_rollout("web", told, |status| {
+                message(status).contains(told)
+                    && message(status).contains(&format!("commit {}", commit.short()))
+            })
+            .await;
+        assert!(is(&status, "Stalled", "True"), "{status}");
+        assert_eq!(status["commit"], first.as_str(), "{status}");
+        assert_eq!(status["history"][0]["outcome"], "Succeeded");
+        assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+        status
+    };
+    for (stages, want, told) in [
+        ("  - {name: Stage-1, labelSelector: {}}\n", "Invalid", "strategies/slow.yaml:6:6"),
+        (
+            OVERLAP,
+            "PreflightFailed",
+            "strategies/slow.yaml:1:1: cluster `member1` appears in more than one stages (make the stages' label selectors exclude each other)",
+        ),
+        (
+            "  - {name: a, labelSelector: {matchLabels: {environment: staging}}}\n",
+            "PreflightFailed",
+            "strategies/slow.yaml:1:1: some clusters are not placed in any stage",
+        ),
+    ] {
+        stage.repository.write("strategies/slow.yaml", &strategy("slow", stages));
+        let broken = stage.repository.commit("strategy alone");
+        let status = until_told(&broken, told).await;
+        assert_eq!(reason(&status, "Ready"), want);
+    }
+    stage.repository.write("strategies/slow.yaml", TWO_STAGES);
+    stage.repository.commit("mended");
+    stage.until_done(&first).await;
+
+    // The lane of rollbacks is found out while nobody needs it.
+    let quick = format!("{ROLLOUT}  rollback: {{strategyName: quick}}\n");
+    stage.repository.write("apps/web/rollout.yaml", &quick);
+    stage.repository.write("strategies/quick.yaml", &strategy("quick", OVERLAP));
+    let broken = stage.repository.commit("a quick lane");
+    until_told(&broken, "strategies/quick.yaml:1:1: cluster `member1`").await;
+    stage.repository.git(&["rm", "-q", "strategies/quick.yaml"]);
+    let broken = stage.repository.commit("no quick lane");
+    until_told(&broken, "apps/web/rollout.yaml:1:1: referenced updateStrategy not found: `/quick`")
+        .await;
+    stage.until_values([Some("one"); 3]).await;
+}
+
+/// What waits at a gate goes on waiting there, and can be approved, while the next strategy is mended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_strategy_neither_ends_nor_holds_the_run_before_it() {
+    let stage = Stage::web(GATED).await;
+    let first = stage.repository.head();
+    stage.until_rollout("web", "at the gate", waits_for_approval).await;
+    let broken = format!("{GATED}  - {{name: rest, labelSelector: {{}}}}\n");
+    stage.repository.write("strategies/slow.yaml", &broken);
+    for (content, value) in [(false, "one"), (true, "two")] {
+        let commit = match content {
+            false => stage.repository.commit("strategy alone"),
+            true => stage.push(value),
+        };
+        let status = stage
+            .until_rollout("web", "told", |status| {
+                reason(status, "Ready") == "PreflightFailed"
+                    && message(status).contains(&format!("commit {}", commit.short()))
+            })
+            .await;
+        assert!(message(&status).contains("strategies/slow.yaml:1:1: cluster"), "{status}");
+        let name = format!("web-{}", first.short());
+        assert!(message(&status).contains(&format!("run {name}")), "{status}");
+        let run = stage.get(&fleet("ClusterStagedUpdateRun", &name)).await.unwrap();
+        assert_eq!(run["spec"]["state"], "Run");
+    }
+    stage.approve_on_the_hub(&first).await;
+    let run = fleet("ClusterStagedUpdateRun", &format!("web-{}", first.short()));
+    stage.until(&run, "succeeded", |run| is(&run["status"], "Succeeded", "True")).await;
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+    stage.repository.write("strategies/slow.yaml", TWO_STAGES);
+    stage.repository.commit("mended");
+    stage.until_values([Some("two"); 3]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
