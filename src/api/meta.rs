@@ -74,13 +74,16 @@ pub const MEMBER_NAMESPACE_PREFIX: &str = "fleet-member-";
 /// `stageName` of the implicit last stage.
 pub const DELETE_STAGE: &str = "kubernetes-fleet.io/deleteStage";
 
-/// Names our Rollout (`name` or `namespace/name`) on everything we put on a hub.
+/// Names our Rollout (`name` or `namespace/name`) on what is its own: the Rollout, its placement, and its runs.
 pub const ROLLOUT: &str = "gitops.tidegate.dev/rollout";
 /// The full commit id, on runs and placements of ours.
 pub const COMMIT: &str = "gitops.tidegate.dev/commit";
 /// The content digest, on runs and placements of ours. A change on a placement tells our engine that the content of a
 /// commit is complete on the hub, so that it need not wait for more changes before it cuts a snapshot.
 pub const CONTENT_DIGEST: &str = "gitops.tidegate.dev/content-digest";
+
+/// Digest of an object as Git wants it, on what we put on a hub that is not content: Rollouts, strategies and placements.
+pub const SPEC_DIGEST: &str = "gitops.tidegate.dev/spec-digest";
 
 /// Namespace on the hub of what the built-in engine needs for itself: its Lease, and credentials for its members.
 pub const SYSTEM_NAMESPACE: &str = "tidegate-system";

@@ -47,7 +47,7 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<Exit> {
 /// What is the same for every commit: content, strategy, placement. Runs carry a commit and an index, which only a hub knows.
 fn rendered(wanted: &Wanted) -> Vec<Value> {
     let content = wanted.content.iter().map(object::content);
-    let strategies = wanted.strategies().map(|strategy| object::strategy(wanted, strategy));
+    let strategies = wanted.strategies().map(object::strategy);
     let placement = wanted.placement.as_ref().map(object::content);
     content.chain(strategies).chain(placement).collect()
 }

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use kube::core::GroupVersionKind;
 use serde_json::Value;
 
-use super::{marks::Marks, world::World};
+use super::{
+    marks::{Marks, has_collection},
+    world::World,
+};
 use crate::{
     api::{Placement, Strategy, kind, meta, rollout::reason},
     engine::Key,
@@ -18,7 +21,8 @@ use crate::{
     release::{Applied, Content, bind::applied, key_of},
     sync::{
         Apply, ApplyOutcome,
-        drift::{Drift, Mark, Trace, takes_back},
+        drift::{Drift, Mark, Sight, Trace, takes_back},
+        standing::stands,
     },
 };
 
@@ -50,6 +54,8 @@ pub(super) struct Bringing<'a> {
     pub(super) before: Option<(&'a Content, bool)>,
     /// Whether all of the content was applied before, by this process or another.
     pub(super) is_known: bool,
+    /// What was applied before, by this process or another, as far as the status tells.
+    pub(super) inventory: BTreeSet<ObjectKey>,
     pub(super) now: Timestamp,
 }
 
@@ -138,6 +144,14 @@ impl Bringing<'_> {
     /// Applies one object, and puts back what somebody did to it by hand.
     async fn one(&self, object: &Value, key: &ObjectKey, place: &str) -> Result<Value, Failure> {
         let (name, marks) = (self.name, self.marks);
+        if let Some(stored) = self.standing(object, key).await {
+            marks.expect(name, key);
+            let mark = Mark::new(object, &stored);
+            let sight = Sight::There(mark.trace.clone());
+            marks.mark(name, key, mark);
+            marks.saw(key, sight);
+            return Ok(stored);
+        }
         let drift = marks.drift_of(name, key);
         if let Some(drift) = &drift {
             let again = self.before.is_some_and(|(_, same)| same);
@@ -186,6 +200,22 @@ impl Bringing<'_> {
         let stored = stored.map_err(|error| failure(&error, place))?;
         marks.mark(name, key, Mark::new(object, &stored));
         Ok(stored)
+    }
+
+    /// Returns the object as the hub has it, if an earlier process left it as it is wanted, and this one has not seen it yet.
+    async fn standing(&self, object: &Value, key: &ObjectKey) -> Option<Value> {
+        if !self.inventory.contains(key) || !self.marks.is_new(self.name, key) {
+            return None;
+        }
+        let stored = match self.world.known(key) {
+            Some(known) => known,
+            None if has_collection(key) => return None,
+            None => {
+                let resource = resource(self.hub, object, false).await.ok()?;
+                self.hub.get_object_at(&resource, key).await.ok()??
+            }
+        };
+        stands(object, &stored).then_some(stored)
     }
 
     /// Returns whether we applied fields of this object once.

@@ -1,11 +1,13 @@
 //! Orders, carried out. What the hub answers is in the collections when they return.
 
+use std::collections::BTreeSet;
+
 use super::{apply::Bringing, reconcile::Daemon};
 use crate::{
-    api::{ApprovalRequest, Rollout, Run, kind, meta},
+    api::{ApprovalRequest, Rollout, Run, kind, meta, rollout::InventoryEntry},
     engine::EngineError,
     hub::{Delete, HubError},
-    model::{Hint as _, ObjectName, Scope},
+    model::{Hint as _, ObjectKey, ObjectName, Scope},
     sync::{ApplyOutcome, Git, Order, Seen},
 };
 
@@ -44,6 +46,7 @@ impl Daemon {
                     apply: &apply,
                     before: content,
                     is_known: is_known(seen),
+                    inventory: inventory(seen),
                     now: self.options.clock.now(),
                 };
                 let brought = bringing.bring().await;
@@ -113,6 +116,19 @@ impl Daemon {
         }
         Ok(())
     }
+}
+
+/// Returns what the status names as applied.
+fn inventory(seen: &Seen) -> BTreeSet<ObjectKey> {
+    let status = seen.rollout.as_ref().and_then(|rollout| rollout.status.as_ref());
+    let entries = status.into_iter().flat_map(|status| &status.inventory);
+    let key = |entry: &InventoryEntry| ObjectKey {
+        group: entry.group.clone(),
+        kind: entry.kind.clone(),
+        namespace: entry.namespace.clone(),
+        name: entry.name.clone(),
+    };
+    entries.map(key).collect()
 }
 
 /// Returns whether what is to be applied was applied once before, to the last object.

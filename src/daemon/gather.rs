@@ -60,7 +60,7 @@ impl Daemon {
         let scope = Scope::of(Some(&name.namespace));
         let wanted = match &git {
             Git::Tip(tip) => tip.wanted.as_ref().ok(),
-            Git::Unread(_) => None,
+            Git::Pending(_) | Git::Unread(_) => None,
         };
         let (placement, strategies) = match (wanted, &rollout) {
             (Some(wanted), _) => (
@@ -93,6 +93,7 @@ impl Daemon {
             rollout,
             git,
             applied: self.applied(name, now),
+            is_fresh: self.is_fresh(name),
             placement: self.world.placements.get(&placement),
             strategies: strategies
                 .iter()
@@ -129,7 +130,7 @@ impl Daemon {
         let Some(checkout) = checkout else {
             return match source.trouble() {
                 Some(why) => unread(why),
-                None => Git::Unread(format!("{repository} is being read")),
+                None => Git::Pending(format!("{repository} is being read")),
             };
         };
         let status = rollout.and_then(|rollout| rollout.status.as_ref());

@@ -83,6 +83,12 @@ impl Marks {
         state.left.entry(name.clone()).or_default().insert(key.clone(), Some(mark));
     }
 
+    /// Returns whether it is not known how the object was left.
+    pub(super) fn is_new(&self, name: &ObjectName, key: &ObjectKey) -> bool {
+        let state = self.state();
+        state.left.get(name).and_then(|left| left.get(key)?.as_ref()).is_none()
+    }
+
     /// Returns whether this was the last that was applied to the object.
     pub(super) fn was_applied(&self, name: &ObjectName, key: &ObjectKey, wanted: &Value) -> bool {
         let state = self.state();
@@ -273,7 +279,7 @@ impl Subject {
 }
 
 /// Returns whether a collection of the daemon's holds objects of this kind anyway.
-fn has_collection(key: &ObjectKey) -> bool {
+pub(super) fn has_collection(key: &ObjectKey) -> bool {
     [
         kind::CLUSTER_RESOURCE_PLACEMENT,
         kind::RESOURCE_PLACEMENT,

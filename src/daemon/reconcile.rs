@@ -137,6 +137,11 @@ impl Daemon {
         kept.then(|| (held.key.clone(), held.outcome.clone()))
     }
 
+    /// Returns whether nothing of a Rollout was applied by this process.
+    pub(super) fn is_fresh(&self, name: &ObjectName) -> bool {
+        !self.outcomes().contains_key(name)
+    }
+
     /// Returns when a failed apply is tried again although nothing else happens: when there is hope.
     fn retry_at(&self, name: &ObjectName) -> Option<Timestamp> {
         let applied = self.outcomes();

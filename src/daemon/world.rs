@@ -6,17 +6,18 @@ use std::{
 };
 
 use kube::core::ObjectMeta;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{
-        ApprovalRequest, Binding, MemberCluster, Placement, PolicySnapshot, ResourceSnapshot,
+        ApprovalRequest, Binding, Kind, MemberCluster, Placement, PolicySnapshot, ResourceSnapshot,
         Rollout, Run, Strategy, kind, meta,
     },
     engine::{Collection, Key, Queue},
     hub::Hub,
-    model::{ObjectName, Scope},
+    model::{ObjectKey, ObjectName, Scope},
 };
 
 /// Fleet's objects and our Rollouts.
@@ -79,6 +80,27 @@ impl World {
             follows: Mutex::default(),
             everybody: Mutex::default(),
         })
+    }
+
+    /// Returns a placement or strategy as a watch has shown it.
+    pub(super) fn known(&self, key: &ObjectKey) -> Option<Value> {
+        let scope = Scope::of(Some(&key.namespace));
+        let held = Key::new(scope.clone(), &key.name);
+        let is_of = |kind: Kind| key.group == kind.group && key.kind == kind.name;
+        let (kind, object) = if is_of(kind::placement(&scope)) {
+            let placement = self.placements.get(&held)?;
+            (kind::placement(&scope), serde_json::to_value(&*placement))
+        } else if is_of(kind::strategy(&scope)) {
+            let strategy = self.strategies.get(&held)?;
+            (kind::strategy(&scope), serde_json::to_value(&*strategy))
+        } else {
+            return None;
+        };
+        let mut object = object.ok()?;
+        // Objects of a list do not say what they are.
+        object["apiVersion"] = kind.api_version().into();
+        object["kind"] = kind.name.into();
+        Some(object)
     }
 
     /// Notes what a Rollout looks at, so that a change there wakes it.

@@ -29,10 +29,9 @@ pub fn rollout(wanted: &Wanted, namespace: &str) -> Value {
 }
 
 /// Returns one of the Rollout's strategies as it is applied.
-pub fn strategy(wanted: &Wanted, manifest: &Manifest) -> Value {
-    let mut object = canonical(&manifest.object);
-    annotate(&mut object, meta::ROLLOUT, &wanted.name.to_string());
-    object
+/// Rollouts that share one apply the same.
+pub fn strategy(manifest: &Manifest) -> Value {
+    sealed(canonical(&manifest.object))
 }
 
 /// Returns the placement as it is applied, last of all: its content digest tells the engine that the content is
@@ -42,7 +41,14 @@ pub fn placement(wanted: &Wanted, commit: &CommitId) -> Option<Value> {
     annotate(&mut object, meta::ROLLOUT, &wanted.name.to_string());
     annotate(&mut object, meta::COMMIT, commit.as_str());
     annotate(&mut object, meta::CONTENT_DIGEST, wanted.digest.as_str());
-    Some(object)
+    Some(sealed(object))
+}
+
+/// Writes on an object what it is like, so that it can be told later what was applied, whatever a hub filled in since.
+fn sealed(mut object: Value) -> Value {
+    let digest = Digest::of(object.to_string().as_bytes());
+    annotate(&mut object, meta::SPEC_DIGEST, digest.as_str());
+    object
 }
 
 /// Returns an object of the content as it is applied.

@@ -18,6 +18,7 @@ pub mod news;
 pub mod pass;
 pub mod release;
 pub mod seen;
+pub mod standing;
 pub mod status;
 
 pub use decide::{UNREAD_SINCE, decide};

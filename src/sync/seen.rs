@@ -28,6 +28,8 @@ pub struct Seen {
     pub git: Git,
     /// What became of applying, if this was applied since the daemon began: by [`super::Apply::key`].
     pub applied: Option<(String, ApplyOutcome)>,
+    /// Whether nothing of it was applied since the daemon began.
+    pub is_fresh: bool,
     /// The placement.
     pub placement: Option<Arc<Placement>>,
     /// The strategies that its runs may name, as far as they are there.
@@ -51,6 +53,8 @@ pub struct Seen {
 /// What Git says about a Rollout.
 #[derive(Clone, Debug)]
 pub enum Git {
+    /// It is being read, for the first time since the daemon began: in these words.
+    Pending(String),
     /// It could not be read since the daemon began.
     Unread(String),
     /// The branch's tip, and what it says.

@@ -37,12 +37,21 @@ pub struct Finding {
     pub waits_for: Option<String>,
     /// When to look again.
     pub wake: Option<Timestamp>,
+    /// Whether this is about the daemon only, which has just begun: what the status told before is as true as it was.
+    pub is_quiet: bool,
 }
 
 impl Finding {
     /// Returns a finding without a time to look again.
     pub fn new(state: State, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { state, reason, message: message.into(), waits_for: None, wake: None }
+        Self {
+            state,
+            reason,
+            message: message.into(),
+            waits_for: None,
+            wake: None,
+            is_quiet: false,
+        }
     }
 
     /// On the way, or waiting for somebody.
@@ -59,6 +68,13 @@ impl Finding {
     #[must_use]
     pub fn waiting_for(mut self, what: String) -> Self {
         self.waits_for = Some(what).filter(|what| !what.is_empty());
+        self
+    }
+
+    /// Leaves what the status told before.
+    #[must_use]
+    pub fn quietly(mut self) -> Self {
+        self.is_quiet = true;
         self
     }
 

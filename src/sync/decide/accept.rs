@@ -5,7 +5,10 @@ use super::{
     desk::{Desk, Flow, halt},
 };
 use crate::{
-    api::rollout::{RENDERED, SOURCE_VERIFIED, SourceStatus, reason},
+    api::{
+        meta,
+        rollout::{RENDERED, SOURCE_VERIFIED, SourceStatus, reason},
+    },
     model::Digest,
     render::{Wanted, object},
     sync::{News, Order, Tip, approval, status::Finding},
@@ -13,8 +16,6 @@ use crate::{
 
 /// Annotation on a Rollout on the hub: a tip that may be followed although history was rewritten.
 pub const ACCEPT: &str = "gitops.tidegate.dev/accept";
-/// Annotation on a Rollout on the hub: digest of its object in Git.
-pub const SPEC_DIGEST: &str = "gitops.tidegate.dev/spec-digest";
 
 /// In the message of `SourceVerified`: what follows is why the branch cannot be read any more. What was read stays verified.
 pub const UNREAD_SINCE: &str = "; since then it cannot be read: ";
@@ -110,10 +111,10 @@ impl Desk<'_> {
     pub(super) fn write_rollout(&mut self, wanted: &Wanted) -> Flow<()> {
         let mut object = object::rollout(wanted, &self.seen.namespace);
         let digest = Digest::of(object.to_string().as_bytes());
-        if self.annotation(SPEC_DIGEST) == Some(digest.as_str()) {
+        if self.annotation(meta::SPEC_DIGEST) == Some(digest.as_str()) {
             return Ok(());
         }
-        object["metadata"]["annotations"][SPEC_DIGEST] = digest.as_str().into();
+        object["metadata"]["annotations"][meta::SPEC_DIGEST] = digest.as_str().into();
         self.orders.push(Order::WriteRollout(object));
         halt(Finding::waits(reason::PROGRESSING, "the Rollout is written to the hub"))
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::{
-        Run, meta,
+        Run, condition, meta,
         rollout::{APPLIED, InventoryEntry, reason},
         run::{STATE_INITIALIZE, STATE_STOP},
     },
@@ -58,7 +58,7 @@ impl Desk<'_> {
             prune,
             last: wanted
                 .strategies()
-                .map(|strategy| (object::strategy(wanted, strategy), place(strategy)))
+                .map(|strategy| (object::strategy(strategy), place(strategy)))
                 .chain(
                     object::placement(wanted, &goal.commit)
                         .zip(wanted.placement.as_ref().map(place)),
@@ -97,12 +97,21 @@ impl Desk<'_> {
                 self.remember_inventory(&entries);
                 self.steps.under_way(APPLIED, reason::APPLYING, "objects are applied");
                 self.orders.push(Order::Apply(Box::new(apply)));
-                halt(Finding::waits(
+                let finding = Finding::waits(
                     reason::APPLYING,
                     format!("commit {} is applied to the hub", goal.commit.short()),
-                ))
+                );
+                // What an earlier process has applied is only looked at.
+                halt(if self.was_applied(wanted) { finding.quietly() } else { finding })
             }
         }
+    }
+
+    /// Returns whether an earlier process has applied the content, and this one has not looked yet.
+    fn was_applied(&self, wanted: &Wanted) -> bool {
+        self.seen.is_fresh
+            && self.status.content_digest.as_deref() == Some(wanted.digest.as_str())
+            && condition::is_true(&self.status.conditions, APPLIED)
     }
 
     /// Names every object in the inventory before it exists on the hub.

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::pin::Goal;
 use crate::{
     api::{
-        Run,
+        Run, condition,
         rollout::{
-            OUTCOME_ACTIVE, OUTCOME_SUPERSEDED, RolloutSpec, RolloutStatus, SOURCE_VERIFIED, reason,
+            OUTCOME_ACTIVE, OUTCOME_SUPERSEDED, READY, RolloutSpec, RolloutStatus, SOURCE_VERIFIED,
+            reason,
         },
     },
     model::CommitId,
@@ -37,6 +38,10 @@ pub fn decide(seen: &Seen, now: Timestamp) -> Pass {
     };
     desk.rebuild_ledger();
     let finding = match &seen.git {
+        Git::Pending(why) => {
+            desk.follow(None);
+            desk.guard_without_goal(Finding::waits(reason::WAITING, why.clone()).quietly())
+        }
         Git::Unread(why) => {
             desk.steps.under_way(SOURCE_VERIFIED, reason::WAITING, why.clone());
             desk.follow(None);
@@ -167,14 +172,17 @@ impl Desk<'_> {
             .as_ref()
             .and_then(|rollout| rollout.metadata.generation)
             .unwrap_or_default();
-        status::record(
-            &mut self.status,
-            &finding,
-            std::mem::take(&mut self.steps),
-            progress.as_ref(),
-            generation,
-            self.now,
-        );
+        let is_told = condition::find(&self.status.conditions, READY).is_some();
+        if !(finding.is_quiet && is_told) {
+            status::record(
+                &mut self.status,
+                &finding,
+                std::mem::take(&mut self.steps),
+                progress.as_ref(),
+                generation,
+                self.now,
+            );
+        }
         self.show_pin(generation);
         Pass { status: self.status, orders: self.orders, wake: finding.wake }
     }

@@ -43,7 +43,8 @@ impl Desk<'_> {
         match self.judge_run(Policy::held(&spec), None) {
             Ok(wake) => Finding { wake: finding.wake.into_iter().chain(wake).min(), ..finding },
             Err(Halt::At(stopped)) => {
-                Finding { message: format!("{}; {}", finding.message, stopped.message), ..finding }
+                let message = format!("{}; {}", finding.message, stopped.message);
+                Finding { message, is_quiet: false, ..finding }
             }
         }
     }

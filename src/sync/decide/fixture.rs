@@ -77,6 +77,7 @@ pub(super) fn web(spec: &str) -> Seen {
         rollout: None,
         git: Git::Tip(Box::new(tip)),
         applied: None,
+        is_fresh: false,
         placement: None,
         strategies: Vec::new(),
         policy_snapshots: Vec::new(),

@@ -26,7 +26,7 @@ mod suspend;
 
 use jiff::SignedDuration;
 
-pub use accept::{ACCEPT, SPEC_DIGEST, UNREAD_SINCE};
+pub use accept::{ACCEPT, UNREAD_SINCE};
 pub use desk::decide;
 
 /// What is being scheduled or written is looked at again after so long, should no watch tell.

@@ -63,7 +63,7 @@ const REASONS: &[(&str, &str)] = &[
     ("PlacementBusy", "A run that was not made for this Rollout moves the placement's clusters."),
     (
         "PreflightFailed",
-        "Fleet would refuse the run, so none is made. The message says what to mend.",
+        "Fleet would refuse the next run, so none is made. The message says what to mend, and where. A strategy is judged with the commit that changes it; what runs, or ran, stays.",
     ),
     ("Progressing", "Not looked at yet, or under way."),
     ("Proved", "The index holds the commit's content."),

@@ -1,8 +1,19 @@
 //! What things cost: commits, polls and bad neighbors, in requests to the hub.
 
-use tidegate::engine::SnapshotMode;
+use futures::TryStreamExt as _;
+use kube::{
+    Api,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use serde_json::{Value, json};
+use tidegate::{
+    api::{Rollout, kind},
+    engine::SnapshotMode,
+};
 
-use super::stage::{NAMESPACE, PLACEMENT_FILE, ROLLOUT, Stage, TWO_STAGES, config_map, is, reason};
+use super::stage::{
+    NAMESPACE, PLACEMENT_FILE, ROLLOUT, Stage, TWO_STAGES, condition, config_map, is, key, reason,
+};
 use crate::support::{git_server::GitServer, wire::Wire};
 
 /// How long between two looks at what was asked.
@@ -115,4 +126,85 @@ async fn idle_polls_ask_nothing_of_the_hub() {
         assert!(calls.is_quiet(), "{:#?}", calls.take());
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+/// A daemon that begins looks at everything, and writes only where something is not as it should be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_writes_nothing_where_nothing_changed() {
+    let (mut stage, calls) = two().await;
+    stage.stop().await;
+    let web = key("gitops.tidegate.dev", "Rollout", "default", "web");
+    let before = stage.get(&web).await.unwrap()["status"].clone();
+    let said = statuses(&stage, "web");
+    calls.take();
+    stage.start();
+    let mut asked = Vec::new();
+    while !asked.iter().any(|call: &String| call.contains("/namespaces/web/configmaps/settings")) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        asked.extend(calls.take());
+    }
+    // Then comes something to write: by it, whatever there was to be said about the commit before has been said.
+    let second = stage.push("two");
+    stage.until_done(&second).await;
+    let said = said.await.unwrap();
+    let of_before: Vec<&Value> =
+        said.iter().filter(|status| status["source"] == before["source"]).collect();
+    assert_eq!(of_before, [&before], "anything but what was said before the restart");
+    asked.extend(calls.take());
+    let written = |what: &str| {
+        let is = |call: &&String| !call.starts_with("GET ") && call.contains(what);
+        asked.iter().filter(is).count()
+    };
+    for (what, times) in [
+        ("/namespaces/web?", 0),
+        ("/namespaces/api?", 0),
+        ("/configmaps/settings?", 1),
+        ("/clusterstagedupdatestrategies/slow?", 0),
+        ("/clusterresourceplacements/web?", 1),
+        ("/clusterresourceplacements/api?", 0),
+        ("/rollouts/web?", 0),
+        ("/clusterstagedupdateruns?", 1),
+    ] {
+        assert_eq!(written(what), times, "writes of {what}: {asked:#?}");
+    }
+}
+
+/// Returns every status that a Rollout has had, from now to the first that is about another commit.
+fn statuses(stage: &Stage, name: &str) -> tokio::task::JoinHandle<Vec<Value>> {
+    let all: Api<Rollout> = Api::all_with(stage.hub.client().clone(), &kind::ROLLOUT.resource());
+    let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    tokio::spawn(async move {
+        let mut statuses: Vec<Value> = Vec::new();
+        let mut events = Box::pin(watcher(all, only).applied_objects());
+        while let Ok(Some(rollout)) = events.try_next().await {
+            let status = serde_json::to_value(rollout.status).unwrap();
+            statuses.push(status);
+            if statuses[0]["source"] != statuses.last().unwrap()["source"] {
+                break;
+            }
+        }
+        statuses
+    })
+}
+
+/// What somebody did while nobody looked is put back, without a word about the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_puts_back_what_was_changed_meanwhile_and_no_more() {
+    let (mut stage, calls) = two().await;
+    let settings = key("", "ConfigMap", "web", "settings");
+    let web = key("gitops.tidegate.dev", "Rollout", "default", "web");
+    let ready = |object: &Value| condition(&object["status"], "Ready").unwrap().clone();
+    stage.stop().await;
+    let before = stage.get(&web).await.unwrap();
+    stage.patch(&settings, json!({"data": {"key": "by hand"}})).await;
+    calls.take();
+    stage.start();
+    stage.until(&settings, "put back", |map| map["data"]["key"] == "one").await;
+    let written: Vec<String> = calls
+        .take()
+        .into_iter()
+        .filter(|call| !call.starts_with("GET ") && !call.contains("/configmaps/settings?"))
+        .collect();
+    assert!(written.is_empty(), "{written:#?}");
+    assert_eq!(ready(&stage.get(&web).await.unwrap()), ready(&before));
 }
