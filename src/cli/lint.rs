@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{args::LintArgs, exit::Exit, folder, output};
 use crate::{
-    model::Hint as _,
+    model::{Hint as _, ObjectName},
     render::{Fault, Repository},
     trust::{ALLOWED_SIGNERS_PATH, AllowedSigners, Approval},
 };
@@ -12,7 +12,7 @@ use crate::{
 pub(super) fn run(args: &LintArgs) -> anyhow::Result<Exit> {
     let (repository, left_out) = folder::read(&args.folder)?;
     let survey = crate::render::wanted(&repository);
-    let faults = survey.rollouts.values().filter_map(|result| result.as_ref().err()).flatten();
+    let faults = survey.rollouts.keys().flat_map(|name| survey.faults(name));
     let mut faults: Vec<String> =
         survey.unreadable.iter().chain(faults).map(ToString::to_string).collect();
     faults.extend(policy(&args.folder));
@@ -22,7 +22,8 @@ pub(super) fn run(args: &LintArgs) -> anyhow::Result<Exit> {
     for fault in &faults {
         output::write(format!("{fault}\n").as_bytes())?;
     }
-    let good = survey.rollouts.values().filter(|result| result.is_ok()).count();
+    let is_good = |name: &&ObjectName| survey.faults(name).next().is_none();
+    let good = survey.rollouts.keys().filter(is_good).count();
     let rollouts = survey.rollouts.len();
     // What a Rollout with a fault would name is not known: nothing is called unused on its account.
     for note in survey.notes.iter().filter(|_| good == rollouts) {

@@ -18,10 +18,10 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<Exit> {
             continue;
         }
         found = true;
-        match wanted {
-            Ok(wanted) => objects.extend(rendered(wanted)),
-            Err(of_rollout) => faults.extend(of_rollout),
+        if let Ok(wanted) = wanted {
+            objects.extend(rendered(wanted));
         }
+        faults.extend(survey.faults(name));
     }
     if !found {
         let known: Vec<String> = survey.rollouts.keys().map(ToString::to_string).collect();

@@ -186,6 +186,7 @@ impl Followed {
         let names = old.keys().chain(new.keys());
         let differs = |name: &&ObjectName| {
             old.get(*name) != new.get(*name)
+                || before.survey.contests.get(*name) != after.survey.contests.get(*name)
                 || before.content_commits.get(*name) != after.content_commits.get(*name)
         };
         Some(names.filter(differs).cloned().collect())

@@ -52,6 +52,11 @@ impl Daemon {
             return None;
         }
         let source = self.source(name, rollout.as_deref())?;
+        if let Some(held) = &rollout
+            && !self.owns(name, source, held).await
+        {
+            return None;
+        }
         let checkout = source.checkout();
         let git = self.git(name, source, checkout.as_deref(), rollout.as_deref(), now).await;
         if rollout.is_none() && !matches!(&git, Git::Tip(tip) if tip.path.is_some()) {
@@ -134,7 +139,10 @@ impl Daemon {
             };
         };
         let status = rollout.and_then(|rollout| rollout.status.as_ref());
-        let accepted = status.and_then(|status| Accepted::of(status.source.as_ref()?));
+        // What was accepted of another source says nothing about this one.
+        let recorded = status.and_then(|status| status.source.as_ref());
+        let recorded = recorded.filter(|recorded| is_of(recorded, source));
+        let accepted = recorded.and_then(Accepted::of);
         let others = match accepted {
             None => self.accepted_of(source),
             Some(_) => BTreeSet::new(),
@@ -148,7 +156,13 @@ impl Daemon {
             Ok(news) => news,
             Err(why) => return unread(why),
         };
-        let (wanted, path) = wanted(name, status, checkout);
+        let (mut wanted, path) = wanted(name, status, checkout);
+        if let Ok(some) = &wanted {
+            let faults = self.not_ours(some, source, checkout, rollout);
+            if !faults.is_empty() {
+                wanted = Err(faults);
+            }
+        }
         let back = status.and_then(|status| status.pinned.as_ref()?.to.parse::<CommitId>().ok());
         let earlier = match &back {
             None => None,
@@ -157,8 +171,7 @@ impl Daemon {
                 Some((commit.clone(), wanted))
             }
         };
-        let read =
-            status.and_then(|status| status.source.as_ref()?.commit.parse::<CommitId>().ok());
+        let read = recorded.and_then(|recorded| recorded.commit.parse::<CommitId>().ok());
         let returned = match read.filter(|read| back.is_some() && *read != checkout.tip) {
             None => false,
             Some(read) => source.came_back(name, &read, checkout).await,
@@ -230,12 +243,12 @@ fn wanted(
 }
 
 /// Returns whether a status tells of this source.
-fn is_of(recorded: &SourceStatus, followed: &Followed) -> bool {
+pub(super) fn is_of(recorded: &SourceStatus, followed: &Followed) -> bool {
     is_of_branch(recorded, followed)
         && recorded.folder.as_deref().unwrap_or_default() == followed.source.folder
 }
 
-fn is_of_branch(recorded: &SourceStatus, followed: &Followed) -> bool {
+pub(super) fn is_of_branch(recorded: &SourceStatus, followed: &Followed) -> bool {
     recorded.repository == followed.source.display()
         && recorded.reference == followed.source.repository.branch()
 }

@@ -14,6 +14,7 @@ mod follow;
 mod gather;
 mod history;
 mod marks;
+mod owner;
 mod reconcile;
 mod source;
 mod start;

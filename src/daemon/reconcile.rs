@@ -28,6 +28,8 @@ pub(super) struct Daemon {
     pub(super) namespace: String,
     pub(super) sources: Vec<Arc<Followed>>,
     applied: Mutex<BTreeMap<ObjectName, Outcome>>,
+    /// Rollouts that belong to others, as far as that was said.
+    refused: Mutex<BTreeSet<ObjectName>>,
 }
 
 /// What became of applying.
@@ -58,7 +60,16 @@ impl Daemon {
         options: Options,
     ) -> Self {
         let namespace = hub.client().default_namespace().to_owned();
-        Self { hub, world, marks, options, namespace, sources, applied: Mutex::default() }
+        Self {
+            hub,
+            world,
+            marks,
+            options,
+            namespace,
+            sources,
+            applied: Mutex::default(),
+            refused: Mutex::default(),
+        }
     }
 
     /// Returns every Rollout that a source or the hub has.
@@ -99,6 +110,18 @@ impl Daemon {
     pub(super) fn hub_key(&self, name: &ObjectName) -> Key {
         let namespace = if name.namespace.is_empty() { &self.namespace } else { &name.namespace };
         Key::new(Scope::Namespace(namespace.clone()), &name.name)
+    }
+
+    /// Notes whether a Rollout is another's. Returns whether that is news.
+    pub(super) fn refuse(&self, name: &ObjectName, is_refused: bool) -> bool {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_refused {
+            true => refused.insert(name.clone()),
+            false => {
+                refused.remove(name);
+                false
+            }
+        }
     }
 
     fn outcomes(&self) -> MutexGuard<'_, BTreeMap<ObjectName, Outcome>> {

@@ -66,7 +66,8 @@ pub async fn run(
     for source in sources {
         let (held, queue) = (daemon.clone(), queue.clone());
         tasks.spawn(source.keep(stop.clone(), move |names| {
-            for name in names.unwrap_or_else(|| held.names()) {
+            let names = names.unwrap_or_else(|| held.names());
+            for name in names.into_iter().chain(held.world.contenders()) {
                 queue.add(name);
             }
         }));

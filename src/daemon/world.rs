@@ -37,6 +37,8 @@ pub(super) struct World {
     follows: Mutex<BTreeMap<Key, BTreeSet<ObjectName>>>,
     /// Rollouts that wait for something that no other watch tells: another member, for example.
     everybody: Mutex<BTreeSet<ObjectName>>,
+    /// Rollouts that want what another has.
+    contenders: Mutex<BTreeSet<ObjectName>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -79,6 +81,7 @@ impl World {
             drives: Mutex::default(),
             follows: Mutex::default(),
             everybody: Mutex::default(),
+            contenders: Mutex::default(),
         })
     }
 
@@ -110,6 +113,20 @@ impl World {
             lock(&self.follows).entry(strategy.clone()).or_default().insert(name.clone());
         }
         lock(&self.everybody).insert(name.clone());
+    }
+
+    /// Notes whether a Rollout wants what another has.
+    pub(super) fn contend(&self, name: &ObjectName, does: bool) {
+        let mut contenders = lock(&self.contenders);
+        match does {
+            true => contenders.insert(name.clone()),
+            false => contenders.remove(name),
+        };
+    }
+
+    /// Returns the Rollouts that want what another has: whenever one may have let go, they look again.
+    pub(super) fn contenders(&self) -> Vec<ObjectName> {
+        lock(&self.contenders).iter().cloned().collect()
     }
 
     /// Wakes Rollouts when something that they look at changes.
@@ -169,8 +186,12 @@ impl World {
                 }
             }
         });
-        let held = queue.clone();
+        let (world, held) = (Arc::downgrade(self), queue.clone());
         self.rollouts.listen(move |change| {
+            if change.new.is_none() {
+                let contenders = world.upgrade().map(|world| world.contenders());
+                contenders.into_iter().flatten().for_each(|name| held.add(name));
+            }
             // Our own status is no news to us.
             let facet = |rollout: &Rollout| {
                 (

@@ -18,4 +18,4 @@ pub use fault::{Fault, Problem};
 pub use intent::{Intent, OnFailure, Start, StrategyChoice, WhenSuperseded};
 pub use preflight::{Nature, Obstacle, preflight};
 pub use repository::{File, Parsed, Repository};
-pub use wanted::{Survey, Wanted, wanted};
+pub use wanted::{Contest, Survey, Wanted, wanted};

@@ -8,6 +8,7 @@ mod parts;
 
 use std::collections::BTreeMap;
 
+pub use self::claim::Contest;
 use self::{
     blame::blame,
     claim::Claims,
@@ -76,12 +77,23 @@ impl Wanted {
 pub struct Survey {
     /// Each Rollout, or what is wrong with it.
     pub rollouts: BTreeMap<ObjectName, Result<Wanted, Vec<Fault>>>,
+    /// What a Rollout wants that others want, too.
+    pub contests: BTreeMap<ObjectName, Vec<Contest>>,
     /// Where each Rollout stands.
     pub places: BTreeMap<ObjectName, Place>,
     /// Files that could not be read and may have held anything.
     pub unreadable: Vec<Fault>,
     /// What is ignored, and why.
     pub notes: Vec<Fault>,
+}
+
+impl Survey {
+    /// Returns everything that is wrong with a Rollout as far as Git tells: what several want is nobody's.
+    pub fn faults(&self, name: &ObjectName) -> impl Iterator<Item = &Fault> {
+        let own = self.rollouts.get(name).and_then(|wanted| wanted.as_ref().err());
+        let contested = self.contests.get(name).into_iter().flatten();
+        own.into_iter().flatten().chain(contested.map(|contest| &contest.fault))
+    }
 }
 
 /// Surveys a repository. Faults of one Rollout are no other Rollout's.
@@ -108,7 +120,7 @@ pub fn wanted(repository: &Repository) -> Survey {
             }
         };
         if let Some(wanted) = &assembled {
-            faults.extend(claims.take(wanted));
+            claims.take(wanted);
         }
         let result = match assembled {
             Some(wanted) if faults.is_empty() => Ok(wanted),
@@ -116,6 +128,7 @@ pub fn wanted(repository: &Repository) -> Survey {
         };
         survey.rollouts.insert(name, result);
     }
+    survey.contests = claims.contests();
     ignored(repository, &heads, &mut survey);
     survey
 }

@@ -15,6 +15,7 @@ pub mod drift;
 pub mod inventory;
 mod lineage;
 pub mod news;
+pub mod owner;
 pub mod pass;
 pub mod release;
 pub mod seen;

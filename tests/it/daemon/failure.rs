@@ -1,8 +1,10 @@
 //! Runs that fail by the Rollout's own measure, and what becomes of their commits.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tidegate::model::CommitId;
 
 use super::stage::{ROLLOUT, Stage, TWO_STAGES, condition, fleet, is, key, message, reason};
+use crate::support::hub;
 
 /// Nothing on the members makes it available.
 const NEVER_READY: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: server, namespace: web}\nspec:\n  replicas: 1\n  selector: {matchLabels: {app: server}}\n  template:\n    metadata: {labels: {app: server}}\n    spec: {containers: [{name: server, image: server}]}\n";
@@ -141,4 +143,58 @@ async fn what_comes_back_after_its_revert_is_tried_again() {
         .map(|run| run["commit"].as_str().unwrap())
         .collect();
     assert!(commits.contains(&again.as_str()), "{status}");
+}
+
+/// A newer commit takes over while a cluster is in flight: that one settles first, and nobody else begins anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_commit_waits_for_the_clusters_in_flight_of_the_older_one() {
+    let stage = failing("{}").await;
+    let second = stage.repository.head();
+    let run =
+        |commit: &CommitId| fleet("ClusterStagedUpdateRun", &format!("web-{}", commit.short()));
+    stage.until_values([Some("one"), Some("two"), Some("one")]).await;
+    let in_flight = |run: &Value| {
+        let clusters = run["status"]["stagesStatus"][0]["clusters"].as_array();
+        clusters.is_some_and(|clusters| is(&clusters[0], "Started", "True"))
+    };
+    stage.until(&run(&second), "in flight", in_flight).await;
+    let third = stage.push("three");
+    let settles = format!(
+        "commit {} takes over as soon as the clusters in flight of run web-{} have settled",
+        third.short(),
+        second.short()
+    );
+    let waits = |status: &Value| message(status).contains(&settles);
+    let status = stage.until_rollout("web", "superseding", waits).await;
+    assert_eq!(reason(&status, "Ready"), "Superseding");
+    let older = stage.get(&run(&second)).await.unwrap();
+    assert_eq!(older["spec"]["state"], "Stop");
+    assert!(!is(&older["status"]["stagesStatus"][0]["clusters"][0], "Succeeded", "True"));
+    assert_eq!(stage.get(&run(&third)).await, None, "made before the older one is at rest");
+    stage.until_values([Some("one"), Some("two"), Some("one")]).await;
+
+    // It settles, and that is all that the older one does.
+    let server = key("apps", "Deployment", "web", "server");
+    let available = json!({"status": {"observedGeneration": 1, "replicas": 1,
+        "availableReplicas": 1, "updatedReplicas": 1, "readyReplicas": 1}});
+    let becomes_available = async |member: &str| {
+        let hub = &stage.members[member];
+        let there = async || hub.get_object(&server).await.unwrap();
+        hub::until(&server, "there", there, |_| true).await;
+        hub.merge_object_status(&server, &available, "test").await.unwrap();
+    };
+    becomes_available("member2").await;
+    stage.until(&run(&third), "made", |_| true).await;
+    let older = stage.get(&run(&second)).await.unwrap();
+    let canary = &older["status"]["stagesStatus"][1];
+    let begun = canary["clusters"].as_array().unwrap().iter();
+    let begun = begun.filter(|cluster| is(cluster, "Started", "True")).count();
+    assert_eq!(begun, 0, "{canary}");
+    stage.until_values([Some("one"), Some("three"), Some("one")]).await;
+    // By the number in their labels: member3, then member1.
+    becomes_available("member3").await;
+    becomes_available("member1").await;
+    stage.until_done(&third).await;
+    stage.until_values([Some("three"); 3]).await;
+    assert_eq!(stage.count("ClusterStagedUpdateRun").await, 3);
 }

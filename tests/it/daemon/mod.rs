@@ -8,5 +8,6 @@ mod failure;
 mod fault;
 mod killed;
 mod namespaced;
+mod owner;
 mod release;
 mod stage;

@@ -1,7 +1,7 @@
 //! Commits to runs.
 
 use serde_json::{Value, json};
-use tidegate::engine::SnapshotMode;
+use tidegate::{engine::SnapshotMode, hub::Delete};
 
 use super::stage::{
     GATED, ROLLOUT, Stage, TWO_STAGES, condition, fleet, is, key, message, reason,
@@ -305,6 +305,51 @@ async fn a_restart_at_any_phase_changes_nothing() {
     assert_eq!(before["run"], after["run"]);
     assert_eq!(stage.get(&run).await.unwrap()["metadata"]["uid"], uid);
     assert_eq!(stage.count("ClusterStagedUpdateRun").await, 1);
+}
+
+/// The status is no more than what Git, the runs and the snapshots tell: whoever deletes it, or the Rollout, starts nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_that_somebody_deleted_is_found_again_without_a_run() {
+    let mut stage = Stage::web(TWO_STAGES).await;
+    let first = stage.repository.head();
+    stage.until_done(&first).await;
+    let second = stage.push("two");
+    let known = |status: &Value| {
+        let of = |field: &str| status[field].clone();
+        let history = status["history"].as_array().unwrap().iter().map(|release| {
+            json!([release["run"], release["commit"], release["index"], release["outcome"]])
+        });
+        let columns =
+            ["commit", "index", "run", "stage", "clusters", "contentDigest", "inventory", "plan"];
+        (columns.map(of), history.collect::<Vec<_>>())
+    };
+    let before = stage.until_done(&second).await;
+    assert_eq!(before["history"].as_array().unwrap().len(), 2);
+    let rollout = key("gitops.tidegate.dev", "Rollout", "default", "web");
+    let snapshots = stage.count("ClusterResourceSnapshot").await;
+    for (what, away) in [("status", false), ("Rollout", false), ("status", true), ("Rollout", true)]
+    {
+        if away {
+            stage.stop().await;
+        }
+        match what {
+            "status" => {
+                let none = json!({"status": null});
+                stage.hub.merge_object_status(&rollout, &none, "test").await.unwrap();
+            }
+            _ => stage.hub.delete_object(&rollout, &Delete::default()).await.unwrap(),
+        }
+        if away {
+            stage.start();
+        }
+        let after = stage.until_done(&second).await;
+        assert_eq!(known(&after), known(&before), "after the {what} was deleted, away: {away}");
+        assert_eq!(stage.count("ClusterStagedUpdateRun").await, 2);
+        assert_eq!(stage.count("ClusterResourceSnapshot").await, snapshots);
+    }
+    let third = stage.push("three");
+    stage.until_done(&third).await;
+    stage.until_values([Some("three"); 3]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use tidegate::{
     model::{CommitId, ObjectKey},
 };
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use crate::support::hub::key;
 use crate::support::{
@@ -147,9 +147,24 @@ impl Stage {
         self.start_with(settings);
     }
 
-    fn start_with(&mut self, mut settings: config::Repository) {
+    fn start_with(&mut self, settings: config::Repository) {
+        self.daemon = Some(self.daemon(settings, self.path));
+    }
+
+    /// Starts one more daemon, on another folder of the repository. It ends with what is returned.
+    pub fn start_another(&self, folder: &str) -> DropGuard {
+        let path = self.repository.path().display().to_string();
+        let (_, stop) = self.daemon(config::Repository::new(path.as_str()), folder);
+        stop.drop_guard()
+    }
+
+    fn daemon(
+        &self,
+        mut settings: config::Repository,
+        folder: &str,
+    ) -> (JoinHandle<()>, CancellationToken) {
         settings.interval = self.interval.parse().unwrap();
-        self.path.clone_into(&mut settings.path);
+        folder.clone_into(&mut settings.path);
         let mirrors = self.repository.path().with_file_name("mirrors");
         let source = Source::new(&settings, &mirrors, self.first_policy.clone()).unwrap();
         let stop = CancellationToken::new();
@@ -159,7 +174,7 @@ impl Stage {
         };
         let client = self.daemons.clone().unwrap_or_else(|| self.hub.client().clone());
         let run = daemon::run(client, vec![source], options, stop.clone());
-        self.daemon = Some((tokio::spawn(async move { run.await.unwrap() }), stop));
+        (tokio::spawn(async move { run.await.unwrap() }), stop)
     }
 
     /// Gives the daemon this wire from its next start on.
