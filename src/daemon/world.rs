@@ -192,7 +192,9 @@ impl World {
                 let contenders = world.upgrade().map(|world| world.contenders());
                 contenders.into_iter().flatten().for_each(|name| held.add(name));
             }
-            // Our own status is no news to us.
+            // Our own status is no news to us, unless somebody took it away.
+            let status = |rollout: Option<&Arc<Rollout>>| rollout.map(|held| held.status.is_some());
+            let is_lost = status(change.old) == Some(true) && status(change.new) == Some(false);
             let facet = |rollout: &Rollout| {
                 (
                     rollout.metadata.generation,
@@ -200,7 +202,7 @@ impl World {
                     rollout.metadata.deletion_timestamp.is_some(),
                 )
             };
-            if change.differs(facet) {
+            if change.differs(facet) || is_lost {
                 let namespace = change.key.scope.namespace().unwrap_or_default().to_owned();
                 held.add(ObjectName { namespace, name: change.key.name.clone() });
                 held.add(ObjectName { namespace: String::new(), name: change.key.name.clone() });

@@ -335,7 +335,8 @@ async fn a_status_that_somebody_deleted_is_found_again_without_a_run() {
         match what {
             "status" => {
                 let none = json!({"status": null});
-                stage.hub.merge_object_status(&rollout, &none, "test").await.unwrap();
+                let left = stage.hub.merge_object_status(&rollout, &none, "test").await.unwrap();
+                assert_eq!(left["status"], Value::Null);
             }
             _ => stage.hub.delete_object(&rollout, &Delete::default()).await.unwrap(),
         }
