@@ -36,13 +36,13 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Bytes of all files.
     pub total_bytes: u64,
-    /// Folders inside each other.
-    pub depth: usize,
+    /// Files and folders that are looked at, also those that are not read.
+    pub entries: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { files: 20_000, file_bytes: 4 << 20, total_bytes: 256 << 20, depth: 64 }
+        Self { files: 20_000, file_bytes: 4 << 20, total_bytes: 256 << 20, entries: 4_000_000 }
     }
 }
 
@@ -66,8 +66,9 @@ impl Repository {
                 format!("there is no folder `{folder}` in commit {}", commit.short()),
             )
         })?;
-        let mut reader = Reader { limits, total: 0, files: Vec::new(), wanted: &wanted };
-        reader.walk(&tree, "", 0)?;
+        let mut reader =
+            Reader { limits, total: 0, entries: 0, files: Vec::new(), wanted: &wanted };
+        reader.walk(tree)?;
         Ok(reader.files)
     }
 
@@ -179,45 +180,61 @@ fn subtree<'r>(
 struct Reader<'w> {
     limits: Limits,
     total: u64,
+    entries: usize,
     files: Vec<File>,
     wanted: &'w dyn Fn(&str) -> bool,
 }
 
 impl Reader<'_> {
-    fn walk(&mut self, tree: &gix::Tree<'_>, prefix: &str, depth: usize) -> Result<(), GitError> {
-        let refuse = |what: String| Err(GitError::new(Class::TooLarge, what));
-        if depth > self.limits.depth {
-            return refuse(format!("`{prefix}` is more than {} folders deep", self.limits.depth));
-        }
-        for entry in tree.iter() {
-            let entry = entry.map_err(|error| {
-                GitError::because(Class::Damaged, format!("cannot read `{prefix}`"), &error)
-            })?;
-            let path = format!("{prefix}{}", entry.filename());
-            if entry.mode().is_tree() {
-                let object = entry.object().map_err(|error| {
-                    GitError::because(Class::Damaged, format!("cannot read `{path}`"), &error)
-                })?;
-                self.walk(&object.into_tree(), &format!("{path}/"), depth + 1)?;
-            } else if entry.mode().is_blob() && (self.wanted)(&path) {
-                if self.files.len() == self.limits.files {
-                    return refuse(format!("more than {} files", self.limits.files));
+    /// Reads all folders below a tree. They wait in a list, not on the stack: a deep one is as good as any other.
+    fn walk(&mut self, tree: gix::Tree<'_>) -> Result<(), GitError> {
+        let mut open = vec![(String::new(), tree)];
+        while let Some((prefix, tree)) = open.pop() {
+            let damaged = |path: &str, error: &(dyn std::error::Error + 'static)| {
+                GitError::because(Class::Damaged, format!("cannot read `{path}`"), error)
+            };
+            for entry in tree.iter() {
+                let entry = entry.map_err(|error| damaged(&prefix, &error))?;
+                self.entries += 1;
+                if self.entries > self.limits.entries {
+                    return refuse(format!("more than {} files and folders", self.limits.entries));
                 }
-                let found = blob(tree.repo, entry.object_id(), &path, self.limits.file_bytes)?;
-                let too_large = found.is_err();
-                let bytes = found.unwrap_or_default();
-                self.total += bytes.len() as u64;
-                if self.total > self.limits.total_bytes {
-                    return refuse(format!(
-                        "more than {} bytes in all files",
-                        self.limits.total_bytes
-                    ));
+                let path = format!("{prefix}{}", entry.filename());
+                if entry.mode().is_tree() {
+                    let object = entry.object().map_err(|error| damaged(&path, &error))?;
+                    open.push((format!("{path}/"), object.into_tree()));
+                } else if entry.mode().is_blob() && (self.wanted)(&path) {
+                    self.read(tree.repo, entry.object_id(), path)?;
                 }
-                self.files.push(File { path, bytes, too_large });
             }
         }
+        self.files.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(())
     }
+
+    fn read(
+        &mut self,
+        repository: &gix::Repository,
+        id: gix::ObjectId,
+        path: String,
+    ) -> Result<(), GitError> {
+        if self.files.len() == self.limits.files {
+            return refuse(format!("more than {} files", self.limits.files));
+        }
+        let found = blob(repository, id, &path, self.limits.file_bytes)?;
+        let too_large = found.is_err();
+        let bytes = found.unwrap_or_default();
+        self.total += bytes.len() as u64;
+        if self.total > self.limits.total_bytes {
+            return refuse(format!("more than {} bytes in all files", self.limits.total_bytes));
+        }
+        self.files.push(File { path, bytes, too_large });
+        Ok(())
+    }
+}
+
+fn refuse(what: String) -> Result<(), GitError> {
+    Err(GitError::new(Class::TooLarge, what))
 }
 
 /// Reads a blob whose size is looked at before it is inflated: returned alone, when it is more than `max`.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidegate::{engine::SnapshotMode, hub::Delete, model::CommitId};
 
 use super::stage::{
-    GATED, ROLLOUT, Stage, TWO_STAGES, condition, fleet, is, key, message, reason,
+    GATED, ROLLOUT, Stage, TWO_STAGES, condition, config_map, fleet, is, key, message, reason,
     waits_for_approval,
 };
 use crate::support::hub;
@@ -299,6 +299,28 @@ async fn a_file_that_is_too_large_is_its_own_rollouts_fault() {
     stage.start();
     stage.until_done(&fourth).await;
     stage.until_rollout("api", "stalled", told).await;
+}
+
+/// Nobody says how deep folders may be: git takes them, and so do we, first and later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deep_folder_is_a_folder() {
+    let mut stage = Stage::bare(SnapshotMode::Both).await;
+    stage.write_web(TWO_STAGES);
+    let deep = |top: &str| format!("{top}/{}", "d/".repeat(200));
+    let settings = deep("apps/web/manifests") + "settings.yaml";
+    std::fs::remove_file(stage.repository.path().join("apps/web/manifests/settings.yaml")).unwrap();
+    stage
+        .repository
+        .write(&settings, &config_map("one"))
+        .write(&(deep("notes") + "a.txt"), "words");
+    let first = stage.repository.commit("first");
+    stage.start();
+    stage.until_done(&first).await;
+    stage.until_values([Some("one"); 3]).await;
+    stage.repository.write(&settings, &config_map("two"));
+    let second = stage.repository.commit("second");
+    stage.until_done(&second).await;
+    stage.until_values([Some("two"); 3]).await;
 }
 
 /// Nothing is deleted because it is not found: neither a Rollout's file, nor all of the folder that is followed.

@@ -133,7 +133,7 @@ fn files_come_from_one_folder_within_limits() {
     for (limits, part) in [
         (Limits { files: 1, ..Limits::default() }, "more than 1 files"),
         (Limits { total_bytes: 2, ..Limits::default() }, "in all files"),
-        (Limits { depth: 0, ..Limits::default() }, "folders deep"),
+        (Limits { entries: 2, ..Limits::default() }, "more than 2 files and folders"),
     ] {
         let error = read(limits).unwrap_err();
         assert_eq!(error.class, Class::TooLarge);
