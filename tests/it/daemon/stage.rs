@@ -62,6 +62,11 @@ pub fn config_map(value: &str) -> String {
 impl Stage {
     /// Everything but the daemon; the repository is empty.
     pub async fn bare(mode: SnapshotMode) -> Self {
+        Self::bare_over(mode, None).await
+    }
+
+    /// The same; the engine's own wire, to the hub and all members.
+    pub async fn bare_over(mode: SnapshotMode, wire: Option<&Wire>) -> Self {
         if std::env::var_os("RUST_LOG").is_some() {
             let filter = tracing_subscriber::EnvFilter::from_default_env();
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
@@ -84,26 +89,33 @@ impl Stage {
         for (name, environment, order) in
             [("member1", "canary", "2"), ("member2", "staging", "0"), ("member3", "canary", "1")]
         {
-            stage.join(name, environment, order).await;
+            stage.join_over(name, environment, order, wire).await;
         }
         let options = engine::Options { snapshot_mode: mode, ..engine::Options::default() };
-        let run = engine::run(
-            stage.hub.client().clone(),
-            stage.registry.clone(),
-            options,
-            stage.engine.clone(),
-        );
+        let client = match wire {
+            Some(wire) => wire.client_of("hub", stage._servers[0].clone()),
+            None => stage.hub.client().clone(),
+        };
+        let run = engine::run(client, stage.registry.clone(), options, stage.engine.clone());
         tokio::spawn(async move { run.await.unwrap() });
         stage
     }
 
     /// One more member.
     pub async fn join(&mut self, name: &str, environment: &str, order: &str) {
+        self.join_over(name, environment, order, None).await;
+    }
+
+    async fn join_over(&mut self, name: &str, environment: &str, order: &str, wire: Option<&Wire>) {
         let all = crd::all();
         let anchors =
             all.iter().filter(|definition| definition["spec"]["names"]["kind"] == "AppliedWork");
         let (member_server, member) = server(anchors).await;
-        self.registry.insert(name, member.client().clone());
+        let client = match wire {
+            Some(wire) => wire.client_of(name, member_server.clone()),
+            None => member.client().clone(),
+        };
+        self.registry.insert(name, client);
         self.members.insert(name.to_owned(), member);
         self._servers.push(member_server);
         let cluster = json!({"apiVersion": "cluster.kubernetes-fleet.io/v1beta1", "kind": "MemberCluster",
