@@ -141,7 +141,8 @@ impl Daemon {
         let status = rollout.and_then(|rollout| rollout.status.as_ref());
         // What was accepted of another source says nothing about this one.
         let recorded = status.and_then(|status| status.source.as_ref());
-        let recorded = recorded.filter(|recorded| is_of(recorded, source));
+        let is_ours = |held: &&SourceStatus| is_of(held, source) || self.is_respelled(held, source);
+        let recorded = recorded.filter(is_ours);
         let accepted = recorded.and_then(Accepted::of);
         let others = match accepted {
             None => self.accepted_of(source),

@@ -62,6 +62,16 @@ impl Daemon {
         (!left).then(|| Other::Elsewhere(named(recorded)))
     }
 
+    /// Returns whether a status may tell of this source by another spelling: a path of this machine has as many as there are
+    /// places to stand. Whether the history is the same one, the commits tell.
+    pub(super) fn is_respelled(&self, recorded: &SourceStatus, source: &Followed) -> bool {
+        let is_local = source.source.is_local() && !recorded.repository.contains("://");
+        let respelled = SourceStatus { repository: source.source.display(), ..recorded.clone() };
+        is_local
+            && is_of(&respelled, source)
+            && !self.sources.iter().any(|followed| is_of(recorded, followed))
+    }
+
     /// Returns whether a Rollout that the hub has is this source's, and says once in the log what to do if it is not.
     pub(super) async fn owns(
         &self,
@@ -81,6 +91,7 @@ impl Daemon {
             (None, None) => true,
             (None, Some(recorded)) => {
                 is_of(recorded, source)
+                    || self.is_respelled(recorded, source)
                     || self.elsewhere(name, recorded).is_none()
                     || (is_of_branch(recorded, source) && source.has_lost(&recorded.path).await)
             }

@@ -88,6 +88,11 @@ impl Source {
         self.repository.remote().display()
     }
 
+    /// Returns whether the repository is a folder of this machine.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.repository.remote(), Remote::Local(_))
+    }
+
     /// Returns the path of a file of the followed folder from the top of the repository.
     pub(super) fn full_path(&self, path: &str) -> String {
         if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) }

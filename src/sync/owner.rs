@@ -87,8 +87,8 @@ fn held(
     let (whose, hint) = match other {
         Other::Known => return None,
         Other::Unreadable(file) => (
-            format!("Rollout `{name}` in {file}, which cannot be read"),
-            "mend that file, or take it out of the repository".to_owned(),
+            format!("Rollout `{name}` in {file}, which has faults of its own"),
+            "mend that one, or take it out of the repository".to_owned(),
         ),
         Other::Elsewhere(source) => (
             format!("Rollout `{name}` of {source}"),

@@ -41,8 +41,12 @@ async fn a_second_rollout_does_not_get_the_placement_of_the_first() {
     // That its file cannot be read takes nothing from it …
     stage.repository.write("apps/web/rollout.yaml", "a: [1\nb: 2\n");
     stage.repository.commit("broken");
-    until_refused(&stage, "a", "Rollout `web` in apps/web/rollout.yaml, which cannot be read")
-        .await;
+    until_refused(
+        &stage,
+        "a",
+        "Rollout `web` in apps/web/rollout.yaml, which has faults of its own",
+    )
+    .await;
     let runs = stage.count("ClusterStagedUpdateRun").await;
     // … and who takes its file out of Git gives everything away.
     stage.repository.git(&["rm", "-q", "apps/web/rollout.yaml"]);
@@ -123,6 +127,22 @@ async fn a_second_daemon_takes_over_what_it_is_given_and_nothing_else() {
     let runs = stage.list("ClusterStagedUpdateRun").await;
     let of_web = runs.iter().filter(|run| run["spec"]["placementName"] == "web").count();
     assert_eq!(of_web, 3);
+}
+
+/// A path has many spellings: another one is no other repository.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_folder_by_another_path_is_the_same_repository() {
+    let mut stage = Stage::web(TWO_STAGES).await;
+    let first = stage.repository.head();
+    stage.until_done(&first).await;
+    stage.stop().await;
+    let other = stage.repository.path().join(".").join("..").join("work");
+    assert_ne!(other, stage.repository.path());
+    stage.start_on(&other.display().to_string());
+    let second = stage.push("two");
+    let status = stage.until_done(&second).await;
+    assert_eq!(status["source"]["repository"], other.display().to_string());
+    assert_eq!(status["history"].as_array().unwrap().len(), 2);
 }
 
 /// Who moves a folder in Git, and says so to the daemon, has said enough.

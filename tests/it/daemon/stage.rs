@@ -147,7 +147,7 @@ impl Stage {
         self.start_on(&path);
     }
 
-    fn start_on(&mut self, path: &str) {
+    pub fn start_on(&mut self, path: &str) {
         self.start_with(config::Repository::new(path));
     }
 
