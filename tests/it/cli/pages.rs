@@ -10,7 +10,7 @@ use super::shell::{play_without, project};
 use crate::support::transcript::commands;
 
 /// A page, and what has happened before its first command.
-const PAGES: [(&str, &[&str]); 6] = [
+const PAGES: [(&str, &[&str]); 7] = [
     ("README.md", &[]),
     ("docs/tutorial/first-rollout.md", &[]),
     ("docs/how-to/approve-from-a-pull-request.md", &["tests/transcripts/settings/server.txt"]),
@@ -26,16 +26,12 @@ const PAGES: [(&str, &[&str]); 6] = [
         "docs/how-to/failure-policy.md",
         &["tests/transcripts/settings/server.txt", "tests/transcripts/settings/two-releases.txt"],
     ),
+    ("docs/how-to/plain-kubernetes.md", &["tests/transcripts/settings/no-engine.txt"]),
 ];
 
 /// Pages with `sh` blocks, whose commands this suite does not type: which, and why.
-const ELSEWHERE: [(&str, &str); 2] = [
-    (
-        "docs/how-to/plain-kubernetes.md",
-        "needs real API servers: the suites of the engine on plain Kubernetes install, join and leave there",
-    ),
-    ("docs/reference/json.md", "shows jq, which is not ours to provide"),
-];
+const ELSEWHERE: [(&str, &str); 1] =
+    [("docs/reference/json.md", "shows jq, which is not ours to provide")];
 
 /// Commands on typed pages that no test can type, and why.
 const NOT_TYPED: [(&str, &str); 3] = [
@@ -80,6 +76,12 @@ fn follow_several_repositories() {
 #[test]
 fn limit_the_damage_of_a_bad_commit() {
     type_page(5);
+}
+
+/// The suites of the engine on plain Kubernetes do the same with real API servers.
+#[test]
+fn use_a_plain_kubernetes_hub() {
+    type_page(6);
 }
 
 fn pages() -> Vec<(String, PathBuf)> {
