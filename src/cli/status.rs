@@ -19,7 +19,7 @@ use crate::{
         condition::find,
         rollout::{
             APPROVAL_APPLIED, APPROVAL_REFUSED, ApprovalRecord, READY, RolloutStatus,
-            SOURCE_VERIFIED,
+            SOURCE_VERIFIED, STALLED,
         },
     },
     clock::{Clock, SystemClock},
@@ -192,11 +192,13 @@ fn table(rollouts: &[Rollout], wide: bool, now: Timestamp) -> String {
     table.render()
 }
 
-/// Returns what is so beyond what stands beside it anyway: run, commit, index, stage and clusters.
+/// Returns what is so beyond what stands beside it anyway: run, commit, index, stage and clusters. Of what has to be mended,
+/// all is said, whatever the run waits for meanwhile.
 pub(super) fn brief(status: &RolloutStatus) -> String {
+    let is_stalled = find(&status.conditions, STALLED).is_some_and(|c| c.status == "True");
     match &status.waits_for {
-        Some(what) => format!("waits for {what}"),
-        None => status.message.clone().unwrap_or_default(),
+        Some(what) if !is_stalled => format!("waits for {what}"),
+        _ => status.message.clone().unwrap_or_default(),
     }
 }
 
@@ -209,11 +211,17 @@ mod tests {
         let message =
             "run web-154b91e1 rolls out 154b91e1 (index 1): stage 2/2 canary, 1/3 clusters";
         let gate = "approval `web-154b91e1-before-canary` since 2026-11-23T16:42:52Z";
-        for (waits_for, want) in [(Some(gate), format!("waits for {gate}")), (None, message.into())]
-        {
+        for (waits_for, stalled, want) in [
+            (Some(gate), "False", format!("waits for {gate}")),
+            (Some(gate), "True", message.to_owned()),
+            (None, "False", message.to_owned()),
+        ] {
+            let stalled = json!([{"type": STALLED, "status": stalled, "reason": "Because", "message": "",
+                "lastTransitionTime": "2026-11-23T16:42:52Z"}]);
             let status = RolloutStatus {
                 message: Some(message.to_owned()),
                 waits_for: waits_for.map(str::to_owned),
+                conditions: serde_json::from_value(stalled).unwrap(),
                 ..RolloutStatus::default()
             };
             assert_eq!(brief(&status), want);
