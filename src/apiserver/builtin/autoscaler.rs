@@ -55,7 +55,7 @@ const UTILIZATION: Part = ("/N/averageUtilization", "NAverageUtilization");
 
 /// The v1 form of a stored object.
 pub(in crate::apiserver) fn to_v1(mut object: Value) -> Value {
-    object["apiVersion"] = V1.into();
+    set(&mut object, "apiVersion", V1);
     let mut kept = Map::new();
     if let Some(spec) = object_at(&mut object, "spec") {
         let (metrics, behavior) = (take(spec, "metrics"), take(spec, "behavior"));
@@ -96,7 +96,7 @@ pub(in crate::apiserver) fn to_v1(mut object: Value) -> Value {
 
 /// The stored form of a v1 object.
 pub(in crate::apiserver) fn from_v1(mut object: Value) -> Value {
-    object["apiVersion"] = V2.into();
+    set(&mut object, "apiVersion", V2);
     let mut kept = |name: &str| -> Value {
         let annotations =
             object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
