@@ -17,7 +17,7 @@ use regex::Regex;
 use super::chapters::{folder, real_kubernetes};
 use crate::{
     apiserver::served::Served,
-    support::process::{isolate, kubectl},
+    support::process::{ENV, isolate, kubectl},
 };
 
 /// Cases that are played at the same time; each keeps a processor busy.
@@ -64,11 +64,11 @@ struct Shell {
 impl Shell {
     /// Runs a command, and answers all that it said.
     async fn types(&self, command: &str, stdin: &str, namespace: &str) -> String {
-        let mut shell = Command::new("sh");
+        let mut shell = Command::new(ENV);
         isolate(&mut shell, &self.home);
         let path = std::env::var("PATH").unwrap_or_default();
         shell
-            .args(["-c", command])
+            .args(["sh", "-c", command])
             .env("PATH", format!("{}:{path}", self.programs.display()))
             .env("KUBECONFIG", &self.kubeconfig)
             .env("NS", namespace)

@@ -20,6 +20,10 @@ pub fn tidegate(home: &Path) -> Command {
     command
 }
 
+/// Starts another program, in the environment that it is given. Where `PATH` is in that, a program without a path would
+/// be started by a fork, which copies the page tables of this large process.
+pub const ENV: &str = "/usr/bin/env";
+
 /// Clears what the user's configuration could change, and gives `home` instead.
 pub fn isolate(command: &mut Command, home: &Path) {
     for name in

@@ -14,7 +14,7 @@ use super::{
     compare::{Ids, matches, matches_page},
     parse::{Fails, Step, is_page, read},
 };
-use crate::support::process::isolate;
+use crate::support::process::{ENV, isolate};
 
 /// Between two looks: a person at a terminal has no watch either.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -91,10 +91,10 @@ impl Session {
     fn shell(&self, by: &[&str], script: &str) -> Command {
         let script = format!("[ -e \"$MEMORY\" ] && . \"$MEMORY\"; {script}");
         let words = [by, &["bash", "-c", &script]].concat();
-        let mut command = Command::new(words[0]);
+        let mut command = Command::new(ENV);
         isolate(&mut command, &self.folder);
         command
-            .args(&words[1..])
+            .args(&words)
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
