@@ -8,24 +8,15 @@ use kube::{
     Api, Client, Config,
     api::{ListParams, WatchParams},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::served::{Served, TOKEN};
-
-fn client(served: &Served, token: &str) -> Client {
-    let mut config = Config::new(served.address.parse().unwrap());
-    let certificate = CertificateDer::from_pem_slice(served.authority.as_bytes()).unwrap();
-    config.root_cert = Some(vec![certificate.to_vec()]);
-    config.auth_info.token = Some(token.to_owned().into());
-    Client::try_from(config).unwrap()
-}
 
 #[tokio::test]
 async fn only_the_token_opens_the_door() {
     let served = Served::start().await;
-    let namespaces: Api<Namespace> = Api::all(client(&served, TOKEN));
+    let namespaces: Api<Namespace> = Api::all(served.client(TOKEN));
     assert_eq!(namespaces.list(&ListParams::default()).await.unwrap().items.len(), 4);
-    let stranger = client(&served, "another");
+    let stranger = served.client("another");
     let refused =
         Api::<Namespace>::all(stranger.clone()).list(&ListParams::default()).await.unwrap_err();
     let kube::Error::Api(status) = refused else { panic!("{refused:?}") };
@@ -42,7 +33,7 @@ async fn only_the_token_opens_the_door() {
 #[tokio::test]
 async fn watches_end_with_the_listener() {
     let mut served = Served::start().await;
-    let namespaces: Api<Namespace> = Api::all(client(&served, TOKEN));
+    let namespaces: Api<Namespace> = Api::all(served.client(TOKEN));
     let mut events = namespaces.watch(&WatchParams::default(), "0").await.unwrap().boxed();
     for _ in 0..4 {
         assert!(events.try_next().await.unwrap().is_some());

@@ -6,6 +6,8 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use kube::{Client, Config};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::json;
 use tidegate::apiserver::{
     ApiServer, Options,
@@ -50,6 +52,15 @@ impl Served {
         });
         std::fs::write(folder.path().join("config"), kubeconfig.to_string()).unwrap();
         Served { server, address, authority, folder, stop, serving: Some(serving) }
+    }
+
+    /// Returns a client that trusts the server, and shows this token.
+    pub fn client(&self, token: &str) -> Client {
+        let mut config = Config::new(self.address.parse().unwrap());
+        let certificate = CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap();
+        config.root_cert = Some(vec![certificate.to_vec()]);
+        config.auth_info.token = Some(token.to_owned().into());
+        Client::try_from(config).unwrap()
     }
 
     /// Tells the listener to end, and answers what to wait for.

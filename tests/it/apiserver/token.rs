@@ -14,10 +14,9 @@ use http_body_util::{BodyExt as _, Full};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::{
-    Api, Client, Config,
+    Api,
     api::{DeleteParams, ListParams, PostParams},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use tidegate::apiserver::{ApiServer, Options, StoreKind};
 use tower::ServiceExt as _;
@@ -85,14 +84,6 @@ async fn a_token_ends_with_its_time_and_not_with_the_process() {
     server.shutdown().await;
 }
 
-fn client(served: &Served, token: &str) -> Client {
-    let mut config = Config::new(served.address.parse().unwrap());
-    let certificate = CertificateDer::from_pem_slice(served.authority.as_bytes()).unwrap();
-    config.root_cert = Some(vec![certificate.to_vec()]);
-    config.auth_info.token = Some(token.to_owned().into());
-    Client::try_from(config).unwrap()
-}
-
 fn code<T: std::fmt::Debug>(result: Result<T, kube::Error>) -> u16 {
     match result {
         Err(kube::Error::Api(status)) => status.code,
@@ -103,7 +94,7 @@ fn code<T: std::fmt::Debug>(result: Result<T, kube::Error>) -> u16 {
 #[tokio::test]
 async fn a_service_account_comes_through_the_door_and_no_further_than_its_roles_say() {
     let served = Served::start().await;
-    let admin = client(&served, TOKEN);
+    let admin = served.client(TOKEN);
     let accounts: Api<ServiceAccount> = Api::default_namespaced(admin.clone());
     let robot = serde_json::from_value(json!({"metadata": {"name": "robot"}})).unwrap();
     accounts.create(&PostParams::default(), &robot).await.unwrap();
@@ -111,7 +102,7 @@ async fn a_service_account_comes_through_the_door_and_no_further_than_its_roles_
     let answer = accounts.create_token_request("robot", &PostParams::default(), &asked).await;
     let token = answer.unwrap().status.unwrap().token;
 
-    let robot = client(&served, &token);
+    let robot = served.client(&token);
     let maps: Api<ConfigMap> = Api::default_namespaced(robot.clone());
     assert_eq!(code(maps.list(&ListParams::default()).await), 403);
     let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> = Api::default_namespaced(admin);

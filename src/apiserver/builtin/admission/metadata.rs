@@ -210,29 +210,38 @@ pub(super) fn label_selector(selector: &Value, path: &str, errors: &mut Vec<Fiel
     labels(selector, "/matchLabels", &format!("{path}.matchLabels"), errors);
     for (index, expression) in list(selector, "/matchExpressions").iter().enumerate() {
         let path = format!("{path}.matchExpressions[{index}]");
-        let values = list(expression, "/values");
+        operator_values(expression, &path, errors);
         let operator = text(expression, "/operator");
-        match operator {
-            "In" | "NotIn" if values.is_empty() => errors.push(FieldError::required(
-                format!("{path}.values"),
-                "must be specified when `operator` is 'In' or 'NotIn'",
-            )),
-            "Exists" | "DoesNotExist" if !values.is_empty() => errors.push(FieldError::forbidden(
-                format!("{path}.values"),
-                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-            )),
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            other => errors.push(FieldError::invalid(
-                format!("{path}.operator"),
-                &other.into(),
-                "not a valid selector operator",
-            )),
+        if !matches!(operator, "In" | "NotIn" | "Exists" | "DoesNotExist") {
+            let said = "not a valid selector operator";
+            errors.push(FieldError::invalid(format!("{path}.operator"), &operator.into(), said));
         }
-        let key = text(expression, "/key");
-        all(format::qualified_name(key), &format!("{path}.key"), key, errors);
-        for (i, value) in values.iter().filter_map(Value::as_str).enumerate() {
-            all(format::label_value(value), &format!("{path}.values[{i}]"), value, errors);
-        }
+        label_words(expression, &path, errors);
+    }
+}
+
+/// Validates that a requirement has values where its operator compares with some, and none where it does not.
+pub(super) fn operator_values(requirement: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let values = list(requirement, "/values");
+    match text(requirement, "/operator") {
+        "In" | "NotIn" if values.is_empty() => errors.push(FieldError::required(
+            format!("{path}.values"),
+            "must be specified when `operator` is 'In' or 'NotIn'",
+        )),
+        "Exists" | "DoesNotExist" if !values.is_empty() => errors.push(FieldError::forbidden(
+            format!("{path}.values"),
+            "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+        )),
+        _ => {}
+    }
+}
+
+/// Validates that the key of a requirement may be a label's, and its values, too.
+pub(super) fn label_words(requirement: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let key = text(requirement, "/key");
+    all(format::qualified_name(key), &format!("{path}.key"), key, errors);
+    for (i, value) in list(requirement, "/values").iter().filter_map(Value::as_str).enumerate() {
+        all(format::label_value(value), &format!("{path}.values[{i}]"), value, errors);
     }
 }
 

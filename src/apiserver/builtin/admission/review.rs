@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::{
     super::value::{list, text},
-    format,
-    metadata::all,
+    metadata::{label_words, operator_values},
 };
 use crate::apiserver::schema::{FieldError, FieldErrorKind};
 
@@ -111,26 +110,12 @@ fn selector_faults(selector: &Value, is_of_labels: bool, path: &str, errors: &mu
     }
     for (index, requirement) in requirements.iter().enumerate() {
         let path = format!("{path}.requirements[{index}]");
-        let (key, values) = (text(requirement, "/key"), list(requirement, "/values"));
-        if !is_of_labels && key.is_empty() {
+        if !is_of_labels && text(requirement, "/key").is_empty() {
             errors.push(FieldError::required(format!("{path}.key"), "must be specified"));
         }
-        match text(requirement, "/operator") {
-            "In" | "NotIn" if values.is_empty() => errors.push(FieldError::required(
-                format!("{path}.values"),
-                "must be specified when `operator` is 'In' or 'NotIn'",
-            )),
-            "Exists" | "DoesNotExist" if !values.is_empty() => errors.push(FieldError::forbidden(
-                format!("{path}.values"),
-                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-            )),
-            _ => {}
-        }
+        operator_values(requirement, &path, errors);
         if is_of_labels {
-            all(format::qualified_name(key), &format!("{path}.key"), key, errors);
-            for (i, value) in values.iter().filter_map(Value::as_str).enumerate() {
-                all(format::label_value(value), &format!("{path}.values[{i}]"), value, errors);
-            }
+            label_words(requirement, &path, errors);
         }
     }
 }
