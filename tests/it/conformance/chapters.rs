@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::LazyLock};
 
-use futures::{StreamExt as _, future::join, stream};
+use futures::{StreamExt as _, stream};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{
     normal::NOT_SERVED,
-    play::{play, report},
+    play::{compare, play},
     script::{self, Case},
     target::{Sent, Target},
 };
@@ -77,8 +77,7 @@ async fn check(name: &str) {
     let played = stream::iter(cases.iter().map(|case| {
         let (real, embedded) = (&real, &embedded);
         async move {
-            let (real, embedded) = join(play(case, real), play(case, embedded)).await;
-            match (report(case, &real, &embedded), &case.known) {
+            match (compare(case, real, embedded).await, &case.known) {
                 (None, None) | (Some(_), Some(_)) => None,
                 (Some(report), None) => Some(report),
                 (None, Some(why)) => {

@@ -14,7 +14,10 @@ use std::{
 use futures::{StreamExt as _, future::join, stream};
 use regex::Regex;
 
-use super::chapters::{folder, real_kubernetes};
+use super::{
+    chapters::{folder, real_kubernetes},
+    play::AGAIN,
+};
 use crate::{
     apiserver::served::Served,
     support::process::{ENV, isolate, kubectl},
@@ -93,12 +96,14 @@ impl Shell {
         )
     }
 
-    async fn plays(&self, case: &Case) -> Vec<String> {
-        let made = self.types("kubectl create namespace $NS", "", &case.namespace).await;
+    /// Plays a case in a namespace. Answers what was said, as if the namespace were the case's own.
+    async fn plays(&self, case: &Case, namespace: &str) -> Vec<String> {
+        let made = self.types("kubectl create namespace $NS", "", namespace).await;
         assert!(made.contains("created"), "{made}");
         let mut said = Vec::new();
         for (command, stdin) in &case.commands {
-            said.push(self.types(command, stdin, &case.namespace).await);
+            let output = self.types(command, stdin, namespace).await;
+            said.push(output.replace(namespace, &case.namespace));
         }
         said
     }
@@ -136,6 +141,24 @@ fn normal(text: &str) -> String {
     })
 }
 
+/// Plays a case on both servers. Answers what differs. As in [`super::play::compare`], the real one may tell it again.
+async fn compare(case: &Case, real: &Shell, embedded: &Shell) -> Vec<String> {
+    let own = &case.namespace;
+    let (mut told, ours) = join(real.plays(case, own), embedded.plays(case, own)).await;
+    for nth in 1..=AGAIN {
+        if told == ours {
+            break;
+        }
+        told = real.plays(case, &format!("{own}-again-{nth}")).await;
+    }
+    let both = case.commands.iter().zip(told.iter().zip(&ours));
+    let differ = both.filter(|(_, (real, embedded))| real != embedded);
+    let shown = differ.map(|((command, _), (real, embedded))| {
+        format!("== {}\n$ {command}\n--- real\n{real}--- embedded\n{embedded}", case.title)
+    });
+    shown.collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_prints_the_same() {
     let Some(kubernetes) = real_kubernetes() else { return };
@@ -152,19 +175,7 @@ async fn kubectl_prints_the_same() {
     let cases = read(&folder().join("commands.txt"));
     let played = stream::iter(&cases).map(|case| {
         let (real, embedded) = (&real, &embedded);
-        async move {
-            let (real, embedded) = join(real.plays(case), embedded.plays(case)).await;
-            let differ = case.commands.iter().zip(real.into_iter().zip(embedded));
-            differ
-                .filter(|(_, (real, embedded))| real != embedded)
-                .map(|((command, _), (real, embedded))| {
-                    format!(
-                        "== {}\n$ {command}\n--- real\n{real}--- embedded\n{embedded}",
-                        case.title
-                    )
-                })
-                .collect::<Vec<_>>()
-        }
+        compare(case, real, embedded)
     });
     let wrong: Vec<Vec<String>> = played.buffered(AT_ONCE).collect().await;
     let wrong = wrong.concat();

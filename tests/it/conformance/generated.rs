@@ -4,7 +4,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::future::join;
 use proptest::{
     prelude::*,
     sample::select,
@@ -15,7 +14,7 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::{
     chapters::{embedded, real},
-    play::{play, report},
+    play::compare,
     script::{Case, step},
     target::Target,
 };
@@ -621,8 +620,7 @@ fn differs(
         known: None,
         ignored: Vec::new(),
     };
-    let (real, embedded) = runtime.block_on(join(play(&case, &servers.0), play(&case, &servers.1)));
-    report(&case, &real, &embedded)
+    runtime.block_on(compare(&case, &servers.0, &servers.1))
 }
 
 fn number_of(variable: &str) -> Option<u64> {
