@@ -10,8 +10,8 @@
 //! A body is YAML, sent as JSON; after `!` it is sent as written. It may go on in indented lines. `$ns` is the case's
 //! own namespace, other names with `$` are [`SHORT`] for paths, and `${label.path}` is from an earlier answer.
 //! `watch` begins a watch under its label, `events LABEL N` awaits its next N events, and `until CODE get …` asks again
-//! until the answer has that code, with `until CODE 'WORDS' get …` also those words. What
-//! does not come within a minute is wrong, also where both servers agree. `known: …` marks a case whose answers differ, and says how;
+//! until the answer has that code, with `until CODE 'WORDS' get …` also those words. What does not come within a minute
+//! is wrong, also where both servers agree. `known: …` marks a case whose answers differ, and says how;
 //! `ignore: /json/pointer` leaves a part of bodies out.
 
 use std::path::Path;
