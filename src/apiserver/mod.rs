@@ -18,6 +18,7 @@ mod document;
 mod failure;
 pub mod field;
 mod grant;
+mod json;
 mod lifecycle;
 pub mod listen;
 mod object;

@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_yaml::{DuplicateKeyPolicy, Options, Spanned};
 
-use super::decode::{self, Decoded, Duplicate};
+use super::json::{self, Decoded, Duplicate};
 
 /// Keys that are reported at most; more say nothing new.
 const MAX_DUPLICATES: usize = 32;
@@ -21,7 +21,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, String> {
     // The place is said; the lines around it are the client's to find.
     let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     let refuse = |why: String| format!("yaml: {}", first(why.trim_start_matches("error: ")));
-    let json = decode::json(body).ok();
+    let json = json::decode(body).ok();
     if let Some(decoded) = json.filter(|decoded| decoded.duplicates.is_empty()) {
         return Ok(decoded);
     }

@@ -6,9 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    admission::prepare_autoscaler,
     types::{self, TYPES},
-    value::{entries, list, object_at, set, text},
+    value::{entries, fill, list, object_at, set, text},
 };
 
 const V1: &str = "autoscaling/v1";
@@ -52,6 +51,37 @@ const KINDS: &[(&str, &str, Parts)] = &[
 const NAME: Part = ("/metric/name", "metricName");
 const AVERAGE: Part = ("/N/averageValue", "NAverageValue");
 const UTILIZATION: Part = ("/N/averageUtilization", "NAverageUtilization");
+
+/// Fills the defaults of a HorizontalPodAutoscaler.
+pub(super) fn fill_defaults(object: &mut Value) {
+    let Some(spec) = object_at(object, "spec") else { return };
+    fill(spec, "minReplicas", 1);
+    if list(spec, "/metrics").is_empty() {
+        let target = json!({"type": "Utilization", "averageUtilization": 80});
+        let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
+        set(spec, "metrics", json!([metric]));
+    }
+    let Some(behavior) = spec.get_mut("behavior").filter(|b| b.is_object()) else { return };
+    let up = [("Pods", 4, 15), ("Percent", 100, 15)];
+    let down = [("Percent", 100, 15)];
+    for (direction, policies) in [("scaleUp", &up[..]), ("scaleDown", &down[..])] {
+        if let Some(rules) = object_at(behavior, direction) {
+            fill(rules, "selectPolicy", "Max");
+            if direction == "scaleUp" {
+                fill(rules, "stabilizationWindowSeconds", 0);
+            }
+            if list(rules, "/policies").is_empty() {
+                let policies: Vec<Value> = policies
+                    .iter()
+                    .map(|(kind, value, seconds)| {
+                        json!({"type": kind, "value": value, "periodSeconds": seconds})
+                    })
+                    .collect();
+                set(rules, "policies", policies);
+            }
+        }
+    }
+}
 
 /// The v1 form of a stored object.
 pub(in crate::apiserver) fn to_v1(mut object: Value) -> Value {
@@ -141,7 +171,7 @@ pub(in crate::apiserver) fn from_v1(mut object: Value) -> Value {
             set(status, "conditions", conditions);
         }
     }
-    prepare_autoscaler(&mut object);
+    fill_defaults(&mut object);
     normal("v2", object)
 }
 

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::{Call, Part, options::WriteOptions, prepare::Origin, review};
 use crate::apiserver::{
     answer::Answer,
-    decode::{Decoded, Duplicate},
     failure::Failure,
+    json::{Decoded, Duplicate},
     object,
     schema::FieldError,
     store::{CommitError, Key, Stored, Write},

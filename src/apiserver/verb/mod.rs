@@ -43,6 +43,7 @@ use super::{
 };
 
 /// A request for objects.
+#[derive(Clone)]
 pub(super) struct Call {
     pub server: Arc<Server>,
     pub resource: Arc<Resource>,

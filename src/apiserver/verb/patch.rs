@@ -15,8 +15,8 @@ use super::{
 use crate::apiserver::{
     answer::Answer,
     builtin::admission,
-    decode::{self, Decoded},
     failure::Failure,
+    json::{self, Decoded},
     object,
     patch::{self, PatchError, apply},
     schema::FieldError,
@@ -128,7 +128,7 @@ fn decode(call: &Call, way: Way) -> Result<Decoded, Failure> {
     }
     let prefix = if way == Way::Strategic { "" } else { "error decoding patch: " };
     let body =
-        decode::json(&call.body).map_err(|why| Failure::bad_request(format!("{prefix}{why}")))?;
+        json::decode(&call.body).map_err(|why| Failure::bad_request(format!("{prefix}{why}")))?;
     match (way, &body.value) {
         (Way::Json, _) | (_, Value::Object(_)) => Ok(body),
         (Way::Strategic, Value::Null) => Ok(Decoded { value: json!({}), ..body }),
@@ -292,7 +292,7 @@ impl Call {
     /// 422 about a patch whose result is no object of the kind. A strategic merge patch is quoted as it came, others by
     /// what they made.
     pub(super) fn unfit(&self, patched: &Value, why: &str) -> Failure {
-        let shown = match (self.content_type.as_str(), decode::json(&self.body)) {
+        let shown = match (self.content_type.as_str(), json::decode(&self.body)) {
             (STRATEGIC, Ok(patch)) => patch::go_print(&patch.value),
             _ => patched.to_string(),
         };

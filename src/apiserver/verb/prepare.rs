@@ -9,9 +9,10 @@ use super::{
 };
 use crate::apiserver::{
     builtin::{admission, admission::Decision},
-    decode::{self, Decoded, Duplicate},
     failure::Failure,
-    field, object,
+    field,
+    json::{self, Decoded, Duplicate},
+    object,
     schema::{FieldError, FieldErrorKind},
     store::Range,
 };
@@ -278,7 +279,7 @@ impl Call {
             .collect();
         if self.definition().builtin && !twice.is_empty() && !unknown.is_empty() {
             // Go's decoder says what it meets as it meets it; a duplicate is met when it comes again.
-            let keys = decode::keys_in_order(&self.body);
+            let keys = json::keys_in_order(&self.body);
             said.sort_by_key(|(path, _)| {
                 let mut places = (0..keys.len()).filter(|at| keys[*at] == **path);
                 let first = places.next();

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Call, prepare::Origin};
-use crate::apiserver::{builtin::admission, decode::Decoded, failure::Failure, field, object};
+use crate::apiserver::{builtin::admission, failure::Failure, field, json::Decoded, object};
 
 /// What was asked, and what its sender is warned of.
 pub(super) struct Question {

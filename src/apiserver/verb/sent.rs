@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::Call;
 use crate::apiserver::{
     builtin::{ResourceDefinition, admission},
-    decode::{self, Decoded},
+    decode,
     failure::Failure,
+    json::Decoded,
     object,
     schema::FieldError,
 };

@@ -124,21 +124,7 @@ fn asking(call: &Call, definition: ResourceDefinition) -> Call {
         is_terminating: false,
         ended: call.resource.ended.clone(),
     };
-    Call {
-        server: Arc::clone(&call.server),
-        resource: Arc::new(resource),
-        user: call.user.clone(),
-        namespace: call.namespace.clone(),
-        name: call.name.clone(),
-        subresource: call.subresource.clone(),
-        is_watch_path: false,
-        method: call.method.clone(),
-        query: call.query.clone(),
-        accept: call.accept,
-        content_type: call.content_type.clone(),
-        user_agent: call.user_agent.clone(),
-        body: call.body.clone(),
-    }
+    Call { resource: Arc::new(resource), is_watch_path: false, ..call.clone() }
 }
 
 fn check_time(definition: &ResourceDefinition, seconds: i64) -> Result<(), Failure> {

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{Call, Part, create::Made, options::WriteOptions, prepare::Origin, scale};
 use crate::apiserver::{
     answer::Answer,
-    decode::Decoded,
     failure::Failure,
+    json::Decoded,
     object,
     store::{CommitError, Key, Stored, Write},
 };

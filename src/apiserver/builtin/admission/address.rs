@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::{
     super::value::{text, texts},
-    format,
-    metadata::all,
+    format::{self, all},
 };
 use crate::apiserver::schema::FieldError;
 

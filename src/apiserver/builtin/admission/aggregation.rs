@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::value::{fill, flag, number, set, text},
-    Context, format,
-    metadata::all,
+    Context,
+    format::{self, all},
 };
 use crate::apiserver::{object, schema::FieldError};
 

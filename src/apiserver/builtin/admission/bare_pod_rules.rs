@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{
     super::value::{absent, list, number, text},
-    Context, format,
-    metadata::all,
+    Context,
+    format::{self, all},
     pod_rules,
 };
 use crate::apiserver::schema::FieldError;

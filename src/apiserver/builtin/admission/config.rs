@@ -5,8 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     super::value::{entries, fill, flag, object_at, text},
-    format,
-    metadata::all,
+    format::{self, all},
 };
 use crate::apiserver::schema::FieldError;
 

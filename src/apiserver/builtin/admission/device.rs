@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{
     super::value::{fill, items_mut, list, number, set, text},
-    Context, format,
-    metadata::all,
+    Context,
+    format::{self, all},
 };
 use crate::apiserver::{object, schema::FieldError};
 

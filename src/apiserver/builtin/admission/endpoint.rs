@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::{
     super::value::{absent, fill, items_mut, list, number, set, text},
-    format,
-    metadata::all,
+    format::{self, all},
     service_rules::port_number,
 };
 use crate::apiserver::schema::{FieldError, FieldErrorKind};

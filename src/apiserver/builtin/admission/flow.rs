@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::{
     super::value::{fill, list, number, object_at, set, text, texts},
-    format,
-    metadata::all,
+    format::{self, all},
 };
 use crate::apiserver::schema::{FieldError, FieldErrorKind};
 

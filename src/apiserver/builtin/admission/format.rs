@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::apiserver::schema::FieldError;
+
 const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const SUBDOMAIN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 const DNS_1035: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
@@ -94,6 +96,11 @@ fn too_long(text: &str, max: usize) -> Option<String> {
 
 fn too_long_name(text: &str, max: usize) -> Option<String> {
     (text.len() > max).then(|| format!("must be no more than {max} characters"))
+}
+
+/// Adds an `Invalid value` for each fault.
+pub(super) fn all(faults: Vec<String>, path: &str, value: &str, errors: &mut Vec<FieldError>) {
+    errors.extend(faults.iter().map(|fault| FieldError::invalid(path, &value.into(), fault)));
 }
 
 /// RFC 1123 label: names of namespaces and services.

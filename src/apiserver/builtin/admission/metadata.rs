@@ -7,7 +7,7 @@ use super::{
         ResourceDefinition,
         value::{entries, flag, list, text},
     },
-    format::{self, Check},
+    format::{self, Check, all},
 };
 use crate::apiserver::schema::{FieldError, FieldErrorKind};
 
@@ -82,11 +82,6 @@ fn names(definition: &ResourceDefinition, object: &Value, errors: &mut Vec<Field
         }
         namespace => all(format::dns_label(namespace), "metadata.namespace", namespace, errors),
     }
-}
-
-/// Adds an `Invalid value` for each fault.
-pub(super) fn all(faults: Vec<String>, path: &str, value: &str, errors: &mut Vec<FieldError>) {
-    errors.extend(faults.iter().map(|fault| FieldError::invalid(path, &value.into(), fault)));
 }
 
 /// Validates the map of labels at `pointer`.

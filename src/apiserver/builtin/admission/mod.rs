@@ -42,8 +42,6 @@ pub use self::{
     service::{api_address, service_range},
 };
 
-pub(super) use self::policy::prepare_autoscaler;
-
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -194,7 +192,7 @@ fn prepare(
         ("autoscaling", _) if definition.version == "v1" => {
             *object = autoscaler::to_v1(autoscaler::from_v1(std::mem::take(object)));
         }
-        ("autoscaling", _) => policy::prepare_autoscaler(object),
+        ("autoscaling", _) => autoscaler::fill_defaults(object),
         ("networking.k8s.io", "NetworkPolicy") => policy::prepare_network_policy(object),
         ("scheduling.k8s.io", _) => {
             super::value::fill(object, "preemptionPolicy", "PreemptLowerPriority");

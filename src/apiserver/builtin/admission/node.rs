@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::value::{absent, list, object_at, set, text},
-    format,
-    metadata::all,
+    format::{self, all},
 };
 use crate::apiserver::schema::{FieldError, FieldErrorKind};
 

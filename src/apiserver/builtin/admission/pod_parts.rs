@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::{
     super::value::{absent, entries, items_mut, list, set, text},
-    format,
-    metadata::all,
+    format::{self, all},
 };
 use crate::apiserver::schema::{FieldError, FieldErrorKind};
 

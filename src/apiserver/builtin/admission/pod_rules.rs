@@ -9,8 +9,8 @@ use super::{
         types::quantity_amount,
         value::{absent, entries, list, number, text},
     },
-    format,
-    metadata::{all, labels},
+    format::{self, all},
+    metadata::labels,
     service_rules::{port_number, target_port},
 };
 use crate::apiserver::schema::{FieldError, FieldErrorKind};

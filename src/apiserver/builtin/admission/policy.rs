@@ -7,42 +7,11 @@ use super::{
         types::quantity_amount,
         value::{fill, items_mut, list, number, object_at, set, text},
     },
-    format,
-    metadata::{all, label_selector},
+    format::{self, all},
+    metadata::label_selector,
     service_rules::port_number,
 };
 use crate::apiserver::schema::FieldError;
-
-/// Fills the defaults of a HorizontalPodAutoscaler.
-pub(in crate::apiserver::builtin) fn prepare_autoscaler(object: &mut Value) {
-    let Some(spec) = object_at(object, "spec") else { return };
-    fill(spec, "minReplicas", 1);
-    if list(spec, "/metrics").is_empty() {
-        let target = json!({"type": "Utilization", "averageUtilization": 80});
-        let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
-        set(spec, "metrics", json!([metric]));
-    }
-    let Some(behavior) = spec.get_mut("behavior").filter(|b| b.is_object()) else { return };
-    let up = [("Pods", 4, 15), ("Percent", 100, 15)];
-    let down = [("Percent", 100, 15)];
-    for (direction, policies) in [("scaleUp", &up[..]), ("scaleDown", &down[..])] {
-        if let Some(rules) = object_at(behavior, direction) {
-            fill(rules, "selectPolicy", "Max");
-            if direction == "scaleUp" {
-                fill(rules, "stabilizationWindowSeconds", 0);
-            }
-            if list(rules, "/policies").is_empty() {
-                let policies: Vec<Value> = policies
-                    .iter()
-                    .map(|(kind, value, seconds)| {
-                        json!({"type": kind, "value": value, "periodSeconds": seconds})
-                    })
-                    .collect();
-                set(rules, "policies", policies);
-            }
-        }
-    }
-}
 
 /// Fills the defaults of a NetworkPolicy.
 pub(super) fn prepare_network_policy(object: &mut Value) {

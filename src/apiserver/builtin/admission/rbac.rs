@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::value::{fill, items_mut, list, object_at, text},
-    format,
-    metadata::{all, label_selector},
+    format::{self, all},
+    metadata::label_selector,
 };
 use crate::apiserver::schema::FieldError;
 

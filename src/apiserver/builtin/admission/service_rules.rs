@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{
     super::value::{absent, list, number, text},
-    format,
-    metadata::{all, labels},
+    format::{self, all},
+    metadata::labels,
     service::selects,
 };
 use crate::apiserver::{

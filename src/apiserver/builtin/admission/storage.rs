@@ -7,8 +7,8 @@ use super::{
         types::quantity_amount,
         value::{absent, entries, fill, list, object_at, set, text},
     },
-    Context, format,
-    metadata::all,
+    Context,
+    format::{self, all},
 };
 use crate::apiserver::{
     object,
