@@ -78,10 +78,11 @@ async fn a_rollback_goes_to_what_was_everywhere_and_stays_there() {
     assert!(stage.get(&key("apps", "Deployment", "web", "server")).await.is_none());
 
     let (runs, cut) = (stage.count("ClusterStagedUpdateRun").await, snapshots(&stage).await);
-    stage.restart().await;
-    // What concerns no content changes nothing about it.
+    stage.stop().await;
+    // What concerns no content changes nothing about it. A daemon that is there would not look at the Rollout for it.
     stage.repository.write("README.md", "more words");
     let words = stage.repository.commit("words");
+    stage.start();
     stage
         .until_rollout("web", "still rolled back", |status| {
             status["source"]["commit"] == words.as_str() && back(status)
