@@ -30,11 +30,30 @@ const MAX_REDIRECTS: usize = 10;
 /// So much of an answer is read that nobody wants, to keep its connection.
 const MAX_REST: u64 = 16 << 10;
 
+/// Who has a token, as servers that take any name call them.
+pub(super) const USER: &str = "x-access-token";
+
 /// The client of a repository, kept from poll to poll.
 #[derive(Debug, Default)]
 pub(super) struct Door {
     /// With the authorities that it trusts beside those of the machine, PEM.
     held: Mutex<Option<(Vec<u8>, Client)>>,
+    way: Mutex<Way>,
+}
+
+/// How a server may be asked whether a branch moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In a conversation, which tells how.
+    #[default]
+    Unknown,
+    /// In one request, with credentials if it wanted them.
+    OneRequest {
+        /// Whether it did.
+        with_token: bool,
+    },
+    /// In a conversation, for it has no answer to one request.
+    Conversation,
 }
 
 impl Door {
@@ -64,6 +83,19 @@ impl Door {
     pub(super) fn forget(&self) {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
+
+    /// Returns how the server may be asked.
+    pub(super) fn way(&self) -> Way {
+        *self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how the server may be asked. That it has no answer for one request is true for good.
+    pub(super) fn note(&self, way: Way) {
+        let mut held = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held != Way::Conversation {
+            *held = way;
+        }
+    }
 }
 
 fn new_client(url: &str, authorities: &[u8]) -> Result<Client, reqwest::Error> {
@@ -82,13 +114,14 @@ fn new_client(url: &str, authorities: &[u8]) -> Result<Client, reqwest::Error> {
 /// The requests of one conversation with a server.
 pub(super) struct Conversation {
     client: Client,
+    door: Arc<Door>,
     /// Where the server sent us.
     redirected: Option<String>,
 }
 
 impl Conversation {
-    pub(super) const fn new(client: Client) -> Self {
-        Self { client, redirected: None }
+    pub(super) const fn new(client: Client, door: Arc<Door>) -> Self {
+        Self { client, door, redirected: None }
     }
 
     /// Asks, and goes where it is sent to, as Git does for the first request (`http.followRedirects=initial`): to a
@@ -99,7 +132,17 @@ impl Conversation {
         for _ in 0..=MAX_REDIRECTS {
             let request = self.client.get(at.clone()).headers(headers.clone());
             let response = request.send().map_err(io::Error::other)?;
-            let Some(next) = sent_to(&at, &response) else { return accepted(response) };
+            let Some(next) = sent_to(&at, &response) else {
+                let answer = accepted(response);
+                if answer.is_ok() {
+                    let with_token = headers.contains_key(AUTHORIZATION);
+                    // Who is sent on asks in full: it may be another server the next time.
+                    let is_here = self.redirected.is_none();
+                    let way = if is_here { Way::OneRequest { with_token } } else { Way::Unknown };
+                    self.door.note(way);
+                }
+                return answer;
+            };
             let is_same_server = next.origin() == at.origin();
             let repository = next.as_str().strip_suffix(tail);
             let (true, Some(repository)) = (is_same_server || next.scheme() == "https", repository)

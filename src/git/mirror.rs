@@ -4,7 +4,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     sync::{
-        TryLockError,
+        Arc, TryLockError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -19,8 +19,9 @@ use gix::{
 use secrecy::ExposeSecret;
 
 use super::{
+    ask::{self, Answer},
     error::{Class, GitError, chain},
-    https::Conversation,
+    https::{Conversation, USER, Way},
     remote::Remote,
     repository::{Repository, commit_id, object_id, options},
 };
@@ -35,12 +36,40 @@ type Connection<'a, 'r> = gix::remote::Connection<'a, 'static, 'r, Transport<Con
 
 impl Repository {
     /// Asks where `name` is, and fetches when that is not `known` or the mirror does not have it.
-    pub(super) fn fetch(
+    pub(super) fn follow(
         &self,
         url: &str,
         name: &str,
         known: Option<&CommitId>,
     ) -> Result<CommitId, GitError> {
+        let answer = known.map(|known| self.ask(url, name, known)).transpose()?;
+        if let (Some(Answer::Same), Some(known)) = (answer, known) {
+            return Ok(known.clone());
+        }
+        let tip = self.fetch(url, name, known)?;
+        if answer == Some(Answer::Useless) && known == Some(&tip) {
+            tracing::debug!(url, "the server is asked in full from now on");
+            self.door.note(Way::Conversation);
+        }
+        Ok(tip)
+    }
+
+    /// Asks in one request whether `name` is still at `known`, where that may be asked.
+    fn ask(&self, url: &str, name: &str, known: &CommitId) -> Result<Answer, GitError> {
+        let (Way::OneRequest { with_token }, Remote::Https { ca_file, .. }) =
+            (self.door.way(), self.remote())
+        else {
+            return Ok(Answer::Other);
+        };
+        if !self.mirror.join("HEAD").exists() || !self.open()?.has_object(object_id(known)?) {
+            return Ok(Answer::Other);
+        }
+        let token = if with_token { self.remote().token()? } else { None };
+        let client = self.door.client(url, ca_file.as_deref())?;
+        Ok(ask::is_still(&client, url, token.as_ref(), name, known))
+    }
+
+    fn fetch(&self, url: &str, name: &str, known: Option<&CommitId>) -> Result<CommitId, GitError> {
         let _writing = match self.fetching.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -127,7 +156,8 @@ impl Repository {
             remote.sanitized_url_and_version(Direction::Fetch).map_err(|error| {
                 GitError::because(Class::BadAddress, format!("cannot fetch `{url}`"), &error)
             })?;
-        let conversation = Conversation::new(self.door.client(url, ca_file.as_deref())?);
+        let conversation =
+            Conversation::new(self.door.client(url, ca_file.as_deref())?, Arc::clone(&self.door));
         let transport = Transport::new_http(conversation, address, version, false);
         let mut connection = remote.to_connection_with_transport(transport);
         let token = self.remote().token()?;
@@ -137,11 +167,8 @@ impl Repository {
                 if context.url.as_ref().is_some_and(|url| same_server(&url.to_string(), &ours)) =>
             {
                 let password = token.expose_secret().to_owned();
-                let identity = Account {
-                    username: "x-access-token".into(),
-                    password,
-                    oauth_refresh_token: None,
-                };
+                let identity =
+                    Account { username: USER.into(), password, oauth_refresh_token: None };
                 Ok(Some(gix::credentials::protocol::Outcome { identity, next: context.into() }))
             }
             _ => Ok(None),

@@ -3,6 +3,7 @@
 //! Translates and classifies; never decides what a commit may do. Blocking: callers run it off the async threads. Nothing
 //! of the machine's or the user's git configuration applies, nothing prompts, and no hook runs.
 
+mod ask;
 pub mod commit;
 pub mod error;
 pub mod history;

@@ -70,7 +70,7 @@ impl Repository {
         let name = self.full_ref()?;
         let found = match &self.remote {
             Remote::Local(_) => self.local_tip(&name),
-            Remote::Https { url, .. } => self.fetch(url, &name, known),
+            Remote::Https { url, .. } => self.follow(url, &name, known),
         };
         let found =
             found.map(|tip| if known == Some(&tip) { Poll::Unchanged } else { Poll::Tip(tip) });

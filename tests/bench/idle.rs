@@ -62,8 +62,8 @@ pub async fn measure() {
     let started = Instant::now();
     let after = polls_of(&server, POLLS).await;
     let spent = used(daemon.id()) - before;
-    // Asked without a token, with it, and for the branch.
-    let polls = (after - asked) / 3;
+    // Each is one request.
+    let polls = after - asked;
     let each = spent.as_secs_f64() * 1_000.0 / polls as f64;
     let rate = polls as f64 / started.elapsed().as_secs_f64();
     let what = format!("an idle poll over TLS, {rate:.0} a second: CPU");
@@ -80,7 +80,7 @@ pub async fn measure() {
 
 /// Waits for some more polls, and returns how many requests the server has had.
 async fn polls_of(server: &GitServer, polls: usize) -> usize {
-    let until = server.asked() + 3 * polls;
+    let until = server.asked() + polls;
     while server.asked() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -109,7 +109,7 @@ async fn a_broken_rollout_costs_the_good_one_nothing() {
 /// A server's repository is asked again and again; hub and members are not, neither by the daemon nor by the engine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_idle_asks_nothing() {
-    const POLLS: usize = 40;
+    const POLLS: usize = 15;
     let server = GitServer::start().await;
     let calls = Wire::default();
     let mut stage = Stage::bare_over(SnapshotMode::Both, Some(&calls)).await;
@@ -132,7 +132,7 @@ async fn who_is_idle_asks_nothing() {
     let mut last = Vec::new();
     for _ in 0..PATIENCE_POLLS {
         last = calls.take();
-        if quiet_for(5).await {
+        if quiet_for(3).await {
             break;
         }
     }

@@ -29,9 +29,7 @@ async fn a_server_is_mirrored_and_asked_only_once_when_nothing_changed() {
     let (before, asked) = (packs(), server.asked());
     assert_eq!(poll(&followed, Some(first.clone())).await.unwrap(), Poll::Unchanged);
     assert_eq!(packs(), before, "nothing is written");
-    let requests = server.asked() - asked;
-    // The handshake without and with credentials, and one ls-refs.
-    assert!(requests <= 3, "{requests} requests for an idle poll");
+    assert_eq!(server.asked() - asked, 1, "one request for an idle poll");
 
     let second = server.repository.write("fleet/a.yaml", "two").commit("second");
     assert_eq!(poll(&followed, Some(first.clone())).await.unwrap(), Poll::Tip(second.clone()));
@@ -172,9 +170,50 @@ async fn a_public_repository_is_read_without_a_token() {
     assert_eq!(server.trusted(), 0, "nobody asked for credentials");
     // One question for what the server can do, and one for the branch.
     let asked = server.asked();
-    let followed = server.follow(None);
+    let followed = server.follow(Some("token"));
+    assert_eq!(poll(&followed, Some(first.clone())).await.unwrap(), Poll::Unchanged);
+    assert_eq!(server.asked() - asked, 2, "requests of a first poll");
     assert_eq!(poll(&followed, Some(first)).await.unwrap(), Poll::Unchanged);
-    assert!(server.asked() - asked <= 2, "{} requests for an idle poll", server.asked() - asked);
+    assert_eq!(server.asked() - asked, 3, "requests of another one");
+    assert_eq!(server.trusted(), 0, "nobody asked for credentials");
+}
+
+/// What is asked in one request is a command of the protocol's second version.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_the_first_version_is_asked_in_full() {
+    let server = GitServer::old().await;
+    let first = server.repository.write("a", "1").commit("first");
+    let followed = server.follow(None);
+    assert_eq!(poll(&followed, None).await.unwrap(), Poll::Tip(first.clone()));
+    let mut asked = vec![server.asked()];
+    for _ in 0..3 {
+        assert_eq!(poll(&followed, Some(first.clone())).await.unwrap(), Poll::Unchanged);
+        asked.push(server.asked());
+    }
+    let each: Vec<usize> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(each, [2, 1, 1], "tried once, and then no more");
+    let second = server.repository.write("a", "2").commit("second");
+    assert_eq!(poll(&followed, Some(first)).await.unwrap(), Poll::Tip(second));
+}
+
+/// Tokens end, and servers close what was open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_read_again_for_every_poll() {
+    let server = GitServer::start().await;
+    let first = server.repository.write("a", "1").commit("first");
+    let token = fs::read(server.file("token")).unwrap();
+    fs::write(server.file("mine"), &token).unwrap();
+    let followed = server.follow(Some("mine"));
+    assert_eq!(poll(&followed, None).await.unwrap(), Poll::Tip(first.clone()));
+    fs::write(server.file("mine"), "ended").unwrap();
+    for _ in 0..2 {
+        let error = poll(&followed, Some(first.clone())).await.unwrap_err();
+        assert_eq!(error.class, Class::Refused, "{error}");
+    }
+    fs::write(server.file("mine"), &token).unwrap();
+    let asked = server.asked();
+    assert_eq!(poll(&followed, Some(first)).await.unwrap(), Poll::Unchanged);
+    assert_eq!(server.asked() - asked, 1, "in one request again");
 }
 
 /// Two folders of one repository, and two processes on one machine, keep the same mirror.

@@ -35,6 +35,8 @@ enum Door {
     Token,
     /// Everybody.
     Open,
+    /// Everybody, in the first version of the protocol.
+    Old,
     /// Nobody: they are sent on to another server.
     Elsewhere(String),
 }
@@ -64,6 +66,11 @@ impl GitServer {
     /// Starts a server that lets everybody in.
     pub async fn open() -> Self {
         Self::with(Door::Open).await
+    }
+
+    /// Starts a server that lets everybody in, and knows of no later version of the protocol than the first.
+    pub async fn old() -> Self {
+        Self::with(Door::Old).await
     }
 
     /// Starts a server that sends everybody on to another one.
@@ -146,7 +153,10 @@ struct Front {
 }
 
 impl Front {
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn answer(
+        self,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
         let credentials = request.headers().get("authorization");
         self.counts.asked.fetch_add(1, Ordering::SeqCst);
         self.counts.trusted.fetch_add(usize::from(credentials.is_some()), Ordering::SeqCst);
@@ -164,6 +174,10 @@ impl Front {
             Door::Token if request.uri().path().starts_with("/old.git/") => {
                 let there = request.uri().to_string().replacen("/old.git", "/fleet.git", 1);
                 Some(Response::builder().status(301).header("location", there))
+            }
+            Door::Old => {
+                request.headers_mut().remove("git-protocol");
+                None
             }
             Door::Token | Door::Open => None,
         };
