@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use futures::future::join_all;
@@ -15,6 +15,8 @@ use kube::{
 };
 use serde_json::json;
 use tidegate::apiserver::{ApiServer, OpenError, Options, StoreError, StoreKind};
+
+use crate::support::watchdog::watched;
 
 const CHILD: &str = "TIDEGATE_TEST_CRASH_STORE";
 const WRITERS: usize = 16;
@@ -93,7 +95,7 @@ async fn what_was_answered_survives_a_kill() {
 /// Runs the writing process, kills it in the middle, and answers what each writer was last told: count and revision.
 fn run_and_kill(path: &Path, after: usize) -> BTreeMap<usize, (u64, u64)> {
     let said = tempfile::NamedTempFile::new().unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let mut child = watched(&std::env::current_exe().unwrap())
         .args([
             "--exact",
             "apiserver::crash::writes_until_killed",

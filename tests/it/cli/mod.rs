@@ -3,6 +3,7 @@
 mod crash;
 mod daily;
 mod demo;
+mod killed;
 mod local;
 mod manual;
 mod pages;

@@ -9,6 +9,7 @@ use std::{
 use crate::support::{
     process::{kubectl, path_with},
     transcript::Session,
+    watchdog::watched_file,
 };
 
 /// How long a command that only looks is asked again.
@@ -32,8 +33,10 @@ pub fn open(home: &Path, suite: &str) -> Option<Session> {
     std::fs::write(home.join(".gitconfig"), "[user]\nname = Alice\nemail = alice@example.com\n")
         .unwrap();
     std::os::unix::fs::symlink(project(""), home.join("tidegate")).unwrap();
-    let programs = [Path::new(env!("CARGO_BIN_EXE_tidegate")), &kubectl];
-    let path = path_with(&programs);
+    let programs = home.join(".programs");
+    std::fs::create_dir(&programs).unwrap();
+    let tidegate = watched_file(Path::new(env!("CARGO_BIN_EXE_tidegate")), &programs);
+    let path = path_with(&[&tidegate, &kubectl]);
     Some(Session::start(home, &[("PATH", path)], PATIENCE))
 }
 

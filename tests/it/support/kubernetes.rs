@@ -187,7 +187,7 @@ impl Kubernetes {
         &self.servers
     }
 
-    /// The processes that are parents of the programs.
+    /// The processes of the programs.
     pub fn processes(&self) -> Vec<u32> {
         self.programs.iter().map(Watched::id).collect()
     }

@@ -10,12 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::watchdog::watched;
+
 /// How long anything may take before a test gives up. Generous: it bounds failures, not successes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Returns the command `tidegate`, in an environment that knows nothing of this machine's user.
+/// Returns the command `tidegate`, in an environment that knows nothing of this machine's user. It does not outlive this
+/// process.
 pub fn tidegate(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let mut command = watched(Path::new(env!("CARGO_BIN_EXE_tidegate")));
     isolate(&mut command, home);
     command
 }

@@ -1,33 +1,89 @@
-//! Programs that end with the test process, however it ends.
+//! Programs that end with the test process, however it ends, and tests that are killed to see it.
 
 use std::{
     fs::{self, File},
+    io::{BufRead as _, BufReader},
+    net::TcpStream,
+    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
 
 use super::process::PATIENCE;
 
-/// Runs a program, and kills it when its own standard input ends. That is a pipe from the test process, which the
-/// kernel closes even when that process is killed.
+/// Kills, when its standard input ends, every process that a line there names by number and time of birth. The input
+/// is a pipe from the test process, which the kernel closes even when that process is killed.
 ///
-/// The reader is told when the program ended by itself, so that no other process of the same number is ever killed.
-/// A Ctrl-C goes to everybody in the terminal's group; the watchdog must outlive it to do its work.
+/// A number alone may by then be another process's. A Ctrl-C goes to everybody in the terminal's group; the watchdog
+/// must outlive it to do its work.
 const WATCH: &str = r#"
 trap '' HUP INT TERM
-exec 3<&0
-"$@" </dev/null 3<&- &
-program=$!
-{ read -r _; kill -KILL $program 2>/dev/null; } <&3 >/dev/null 2>&1 &
-reader=$!
-exec 3<&-
-wait $program
-status=$?
-kill -KILL $reader 2>/dev/null
-exit $status
+named=
+while read -r process born; do named="$named $process:$born"; done
+for one in $named; do
+  process=${one%:*}
+  { read -r stat <"/proc/$process/stat"; } 2>/dev/null || continue
+  set -- ${stat##*) }
+  shift 19
+  [ "$1" != "${one#*:}" ] || kill -KILL "$process"
+done
 "#;
+
+/// Names itself to the watchdog, whose pipe is `$0`, and becomes a program, which keeps number and time of birth. Where
+/// there is no watchdog any more, there is no test either.
+const BE_WATCHED: &str = r#"
+read -r stat <"/proc/$$/stat"
+name() { shift 19; echo "$$ $1"; }
+name ${stat##*) } >"$0" || exit 1
+exec "$@"
+"#;
+
+/// The watchdog of this process, and the way to its pipe for others.
+struct Watchdog {
+    pipe: PathBuf,
+    _shell: Child,
+}
+
+static WATCHDOG: LazyLock<Watchdog> = LazyLock::new(|| {
+    let shell = Command::new("/bin/sh")
+        .args(["-c", WATCH, "watchdog"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pipe = shell.stdin.as_ref().unwrap().as_raw_fd();
+    let pipe = PathBuf::from(format!("/proc/{}/fd/{pipe}", std::process::id()));
+    Watchdog { pipe, _shell: shell }
+});
+
+/// Returns the command `program`, which ends with this process, however that ends. It is started as any other: its number
+/// is its own, and so are signals.
+pub fn watched(program: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", BE_WATCHED]).arg(&WATCHDOG.pipe).arg(program);
+    command
+}
+
+/// Makes a program in `folder` that is to a shell what [`watched`] is to a test.
+pub fn watched_file(program: &Path, folder: &Path) -> PathBuf {
+    let file = folder.join(program.file_name().unwrap());
+    let (pipe, program) = (WATCHDOG.pipe.display(), program.display());
+    let text = format!("#!/bin/sh\nexec /bin/sh -c '{BE_WATCHED}' '{pipe}' '{program}' \"$@\"\n");
+    // By another process: what this one has open for writing, a child forked meanwhile has for a moment, and Linux
+    // refuses to run it.
+    let written = Command::new("/bin/sh")
+        .args(["-c", r#"printf %s "$2" >"$1" && chmod +x "$1""#, "write"])
+        .arg(&file)
+        .arg(text)
+        .status()
+        .unwrap();
+    assert!(written.success());
+    file
+}
 
 /// Removes a folder when standard input ends. Programs that are being killed may still write into it for a moment.
 const SWEEP: &str = r#"
@@ -40,12 +96,12 @@ for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 done
 "#;
 
-/// A program under a watchdog. Ends when dropped, and when this process ends.
+/// A program with a log. Ends when dropped, and when this process ends.
 #[derive(Debug)]
 pub struct Watched {
     name: String,
     log: PathBuf,
-    shell: Child,
+    child: Child,
 }
 
 impl Watched {
@@ -53,18 +109,16 @@ impl Watched {
     pub fn start(program: &Path, arguments: &[String], folder: &Path, name: &str) -> Watched {
         let log = folder.join(format!("{name}.log"));
         let said = File::create(&log).unwrap();
-        let shell = Command::new("sh")
-            .args(["-c", WATCH, "watchdog"])
-            .arg(program)
+        let child = watched(program)
             .args(arguments)
             .env("HOME", folder)
             .current_dir(folder)
-            .stdin(Stdio::piped())
+            .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())
             .stderr(said)
             .spawn()
             .unwrap();
-        Watched { name: name.to_owned(), log, shell }
+        Watched { name: name.to_owned(), log, child }
     }
 
     /// Its name, as in its log's.
@@ -72,14 +126,14 @@ impl Watched {
         &self.name
     }
 
-    /// The number of the watchdog, whose child the program is.
+    /// Its number.
     pub fn id(&self) -> u32 {
-        self.shell.id()
+        self.child.id()
     }
 
     /// Whether it ended, and how.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.shell.try_wait().unwrap()
+        self.child.try_wait().unwrap()
     }
 
     /// The last that it said.
@@ -89,24 +143,12 @@ impl Watched {
         let lines: Vec<&str> = said.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
-
-    /// Kills it, and returns when it is gone.
-    pub fn stop(&mut self) {
-        drop(self.shell.stdin.take());
-        let until = Instant::now() + PATIENCE;
-        while self.shell.try_wait().is_ok_and(|ended| ended.is_none()) {
-            if Instant::now() > until {
-                eprintln!("{} does not end", self.name);
-                return;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.stop();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -142,5 +184,58 @@ impl Drop for SweptFolder {
     fn drop(&mut self) {
         drop(self.sweeper.stdin.take());
         let _ = self.sweeper.wait();
+    }
+}
+
+/// Set for a test that is run to be killed.
+const KILLED: &str = "TIDEGATE_TEST_IS_KILLED";
+
+/// Whether this process is run by [`nothing_outlives`].
+pub fn is_killed() -> bool {
+    std::env::var_os(KILLED).is_some()
+}
+
+/// Says what this test holds, and waits to be killed.
+pub fn hold(addresses: &[&str], folder: &Path) {
+    let addresses = addresses.iter().map(|address| address.trim_start_matches("https://"));
+    println!("\nholding {} {}", folder.display(), addresses.collect::<Vec<_>>().join(" "));
+    thread::sleep(PATIENCE * 10);
+}
+
+/// Says that this test cannot hold anything.
+pub fn hold_nothing() {
+    println!("\nholding");
+}
+
+/// Runs a test that holds something, kills it in each way, and waits until what it held is gone: SIGKILL to the process;
+/// and what Ctrl-C and `timeout` do, a signal to everybody in its group.
+pub fn nothing_outlives(test: &str) {
+    for (signal, whole_group) in [("KILL", false), ("INT", true), ("TERM", true)] {
+        let mut child = watched(&std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(KILLED, "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let held = lines.find_map(|line| line.strip_prefix("holding").map(str::to_owned));
+        let held = held.expect("the child says what it holds");
+        let target = format!("{}{}", if whole_group { "-" } else { "" }, child.id());
+        let sent = Command::new("kill").args([&format!("-{signal}"), "--", &target]).status();
+        assert!(sent.unwrap().success());
+        child.wait().unwrap();
+        let mut held = held.split_whitespace();
+        let Some(folder) = held.next().map(PathBuf::from) else { return };
+        let addresses: Vec<&str> = held.collect();
+        assert!(!addresses.is_empty());
+        let until = Instant::now() + PATIENCE;
+        let outlives = |address: &&&str| TcpStream::connect(address).is_ok();
+        while folder.exists() || addresses.iter().any(|address| outlives(&address)) {
+            let left: Vec<_> = addresses.iter().filter(outlives).collect();
+            assert!(Instant::now() < until, "{left:?} or {} outlives its test", folder.display());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
