@@ -1,7 +1,7 @@
 //! Responses.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -145,7 +145,20 @@ impl Answer {
         self
     }
 
-    pub(super) fn into_response(self) -> Response<Body> {
+    /// What is sent to who asked with `method`: a HEAD gets what a GET would, but for the body.
+    pub(super) fn into_response_to(self, method: &Method) -> Response<Body> {
+        if *method != Method::HEAD {
+            return self.into_response();
+        }
+        let length = self.body.as_whole().map(Bytes::len);
+        let mut response = self.into_response().map(|_| Body::whole(Bytes::new()));
+        if let Some(length) = length {
+            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        }
+        response
+    }
+
+    fn into_response(self) -> Response<Body> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.code;
         let headers = response.headers_mut();

@@ -21,11 +21,11 @@ use super::{
 
 /// Answers for everything that is no resource.
 pub(super) fn answer(server: &Server, route: &Route<'_>, parts: &Parts) -> Answer {
-    if parts.method != Method::GET && parts.method != Method::HEAD {
-        return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "405 method not allowed\n");
+    let served = server.registry.served();
+    if parts.method != Method::GET && is_for_get_alone(&served, route) {
+        return Failure::method_not_routed().into();
     }
     let accepts = header_text(parts, &header::ACCEPT);
-    let served = server.registry.served();
     match route {
         Route::Groups { legacy } => groups(&served, *legacy, accepts, parts),
         Route::Group(group) => plain(discovery::group(&served.definitions, group), accepts),
@@ -47,6 +47,16 @@ pub(super) fn answer(server: &Server, route: &Route<'_>, parts: &Parts) -> Answe
         }
         Route::Root => plain(Some(root(&served)), accepts),
         Route::Resource(_) => Answer::no_page(),
+    }
+}
+
+/// Upstream answers the rest whatever the method is.
+fn is_for_get_alone(served: &Served, route: &Route<'_>) -> bool {
+    match route {
+        Route::Groups { legacy } => *legacy,
+        Route::Version { group, version } => served.has_builtin(group, version),
+        Route::Version2 | Route::Issuer | Route::IssuerKeys => true,
+        _ => false,
     }
 }
 

@@ -154,9 +154,7 @@ impl Failure {
     /// 405.
     pub(super) fn method_not_allowed(definition: &ResourceDefinition, verb: &str) -> Failure {
         if definition.builtin {
-            let message = "the server does not allow this method on the requested resource";
-            let code = StatusCode::METHOD_NOT_ALLOWED;
-            return Failure::general(code, "MethodNotAllowed", message);
+            return Failure::method_not_routed();
         }
         let message = format!(
             "{verb} is not supported on resources of kind \"{}\"",
@@ -166,6 +164,12 @@ impl Failure {
         failure.detail("group", &definition.group);
         failure.detail("kind", &definition.plural);
         failure
+    }
+
+    /// 405 for a path that nothing with this method is at.
+    pub(super) fn method_not_routed() -> Failure {
+        let message = "the server does not allow this method on the requested resource";
+        Failure::general(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 
     /// 405 with another text.

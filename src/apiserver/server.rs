@@ -196,9 +196,10 @@ where
         let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         let query = Query::parse(request.uri().query().unwrap_or_default());
         let indented = query.wants_indented(agent.unwrap_or_default());
+        let method = request.method().clone();
         Box::pin(async move {
             let answer = ApiServer::answer(server, request).await;
-            Ok(if indented { answer.indented() } else { answer }.into_response())
+            Ok(if indented { answer.indented() } else { answer }.into_response_to(&method))
         })
     }
 }

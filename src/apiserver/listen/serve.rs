@@ -121,7 +121,7 @@ async fn answer(
         // What everybody may know is told to those with a wrong token, too.
         request.headers_mut().remove(header::AUTHORIZATION);
     } else if bearer(request.headers()).is_none() {
-        return Ok(Answer::from(Failure::unauthorized()).into_response());
+        return Ok(Answer::from(Failure::unauthorized()).into_response_to(request.method()));
     }
     let response = server.oneshot(request).await?;
     Ok(response.map(|body| body.until(ending)))

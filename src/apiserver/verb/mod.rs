@@ -116,6 +116,9 @@ async fn dispatch(call: &Call) -> Result<Answer, Failure> {
     }
     let Some(name) = &call.name else { return collection(call).await };
     if call.is_watch_path {
+        if !call.reads() {
+            return Err(Failure::method_not_allowed(definition, verb_of(&call.method)));
+        }
         call.need(Verb::Watch)?;
         return watch::watch(call);
     }
@@ -136,7 +139,7 @@ async fn dispatch(call: &Call) -> Result<Answer, Failure> {
         };
     };
     match call.method {
-        Method::GET | Method::HEAD if part != Part::Finalize => {
+        _ if call.reads() && part != Part::Finalize => {
             call.need(Verb::Get)?;
             get::get(call, name, part)
         }
@@ -170,11 +173,11 @@ fn verb_of(method: &Method) -> &'static str {
 async fn collection(call: &Call) -> Result<Answer, Failure> {
     let definition = call.definition();
     match call.method {
-        Method::GET | Method::HEAD if call.is_watch_path || call.query.is_on("watch") => {
+        _ if call.reads() && (call.is_watch_path || call.query.is_on("watch")) => {
             call.need(Verb::Watch)?;
             watch::watch(call)
         }
-        Method::GET | Method::HEAD => {
+        _ if call.reads() => {
             call.need(Verb::List)?;
             list::list(call)
         }
@@ -214,6 +217,11 @@ impl Call {
     /// The namespace in the path; empty for cluster-scoped resources.
     fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it asks for what there is. Built-in resources are not asked by HEAD.
+    fn reads(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD && !self.definition().builtin
     }
 
     fn key(&self, name: &str) -> Key {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use http::{Method, Version, header::CONTENT_LENGTH};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config,
@@ -28,6 +29,37 @@ async fn only_the_token_opens_the_door() {
     let unknown = Config::new(served.address.parse().unwrap());
     let untrusted = Client::try_from(unknown).unwrap().apiserver_version().await;
     assert!(untrusted.is_err(), "nobody else signed the certificate");
+}
+
+/// A body where none may be ends an HTTP/2 stream with an error, and takes an HTTP/1.1 connection out of step.
+#[tokio::test]
+async fn a_head_has_no_body() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let served = Served::start().await;
+    let authority = reqwest::Certificate::from_pem(served.authority.as_bytes()).unwrap();
+    for (http1, version) in [(false, Version::HTTP_2), (true, Version::HTTP_11)] {
+        let client = reqwest::Client::builder().tls_certs_only([authority.clone()]);
+        let client = if http1 { client.http1_only() } else { client }.build().unwrap();
+        for (path, token, code) in [
+            ("/healthz", TOKEN, 200),
+            ("/apis/apiextensions.k8s.io", TOKEN, 200),
+            ("/api/v1/namespaces/default", TOKEN, 405),
+            ("/nowhere", TOKEN, 404),
+            ("/api", "another", 401),
+        ] {
+            let ask = |method| client.request(method, served.address.clone() + path);
+            let head = ask(Method::HEAD).bearer_auth(token).send().await.unwrap();
+            assert_eq!((head.version(), head.status().as_u16()), (version, code), "{path}");
+            let length = head.headers()[CONTENT_LENGTH].to_str().unwrap().to_owned();
+            assert!(head.bytes().await.unwrap().is_empty(), "{path}");
+            if code != 405 {
+                let get = ask(Method::GET).bearer_auth(token).send().await.unwrap();
+                assert_eq!(get.bytes().await.unwrap().len().to_string(), length, "{path}");
+            }
+        }
+        let stranger = client.head(served.address.clone() + "/api").send().await.unwrap();
+        assert_eq!(stranger.status(), 401);
+    }
 }
 
 #[tokio::test]
