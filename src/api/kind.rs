@@ -144,3 +144,11 @@ pub const ROLLOUT: Kind = Kind {
     plural: "rollouts",
     namespaced: true,
 };
+/// Our `Source`: what a daemon has read of a branch. Cluster-scoped, for a source's Rollouts are in any namespace.
+pub const SOURCE: Kind = Kind {
+    group: GITOPS_GROUP,
+    version: "v1alpha1",
+    name: "Source",
+    plural: "sources",
+    namespaced: false,
+};

@@ -17,6 +17,7 @@ pub mod reference;
 pub mod rollout;
 pub mod run;
 pub mod snapshot;
+pub mod source;
 pub mod strategy;
 pub mod work;
 
@@ -28,5 +29,6 @@ pub use placement::Placement;
 pub use rollout::Rollout;
 pub use run::Run;
 pub use snapshot::{PolicySnapshot, ResourceSnapshot};
+pub use source::Source;
 pub use strategy::Strategy;
 pub use work::{AppliedWork, Work};

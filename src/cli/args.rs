@@ -96,7 +96,8 @@ pub enum Command {
     /// Follow a rollout until it is done
     ///
     /// On a terminal the stages are drawn in place; elsewhere every change is a line. Ends with 0 when it is done, or asks
-    /// for somebody and --until-asked is given; 1 when it failed or cannot go on without help; 3 when --timeout came first.
+    /// for somebody and --until-asked is given; 1 when it failed or cannot go on without help; 3 when --timeout came first. With
+    /// --commit, a commit that changes nothing for the rollout is told as such, and the rollout is followed as it is.
     #[command(
         after_help = "Examples:\n  tidegate watch web --commit $(git rev-parse HEAD)     right after a push\n  tidegate watch web --until-asked --timeout 30m       until somebody has to act"
     )]
@@ -401,7 +402,7 @@ pub struct WatchArgs {
     /// Give up after this long
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<GoDuration>,
-    /// Wait until the daemon has taken this commit up, too: right after a push, what is done is the commit before
+    /// Wait until the daemon has read this commit, too: right after a push, what is done is the commit before
     #[arg(long, value_name = "ID", value_parser = commit)]
     pub commit: Option<String>,
     /// End as soon as somebody is asked for something: an approval, a start or a resume

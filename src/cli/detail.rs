@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use super::{
     find::full_name,
     pipeline,
-    status::{brief, place, refused, unread, words},
+    status::{brief, left_alone, place, refused, source_of, unread, words},
 };
 use crate::{
     api::{
-        self, Rollout,
+        self, Rollout, Source,
         condition::find,
         rollout::{APPROVALS_ACCEPTED, HEALTHY, READY, RECONCILING, STALLED},
     },
-    model::human_age,
+    model::{commit::short, human_age},
     rollout::{self, Cause, Run},
 };
 
@@ -24,6 +24,7 @@ const SHOWN_ELSEWHERE: [&str; 5] = [READY, RECONCILING, STALLED, HEALTHY, APPROV
 pub(super) fn page(
     rollout: &Rollout,
     run: Option<&api::Run>,
+    sources: &[Source],
     now: Timestamp,
     width: Option<usize>,
 ) -> String {
@@ -47,6 +48,11 @@ pub(super) fn page(
     if let Some(source) = &status.source {
         page.line("Source", &format!("{}, {}", place(rollout), source.path));
     }
+    let accepted = status.source.as_ref().map(|source| source.commit.as_str());
+    let read = source_of(rollout, sources).map(|source| source.commit.as_str());
+    if let Some(commit) = read.filter(|_| read != accepted) {
+        page.line("Read", &format!("up to {}", short(commit)));
+    }
     page.optional("Unread", unread(rollout));
     page.optional("Commit", status.commit.as_deref());
     page.optional("Index", status.index.as_deref());
@@ -66,6 +72,9 @@ pub(super) fn page(
     }
     for record in refused(rollout) {
         page.line("Refused", &words(record));
+    }
+    for place in left_alone(rollout, sources) {
+        page.line("Also in", &place);
     }
     let mut text = page.render();
     if let Some(run) = run {
@@ -133,7 +142,7 @@ mod tests {
                 ]},
             }))
             .unwrap();
-            let page = page(&rollout, None, "2026-01-01T03:00:00Z".parse().unwrap(), None);
+            let page = page(&rollout, None, &[], "2026-01-01T03:00:00Z".parse().unwrap(), None);
             assert!(page.contains(want), "{page}");
         }
     }

@@ -5,7 +5,7 @@ use kube::{Api, api::ListParams};
 
 use super::{failure::hinted, hub::Hub};
 use crate::{
-    api::{Rollout, kind},
+    api::{Rollout, Source, kind},
     model::distance,
 };
 
@@ -47,6 +47,17 @@ impl Hub {
         let known = known.map_err(|error| self.refused("cannot read the Rollouts", error))?;
         let namespace = self.namespace_is_asked.then_some(self.namespace.as_str());
         choose(known, name, namespace)
+    }
+
+    /// Returns what the hub tells of sources: nothing where that may not be read, or nobody writes it.
+    pub(crate) async fn sources(&self) -> Vec<Source> {
+        let listed = self.source_api().list(&ListParams::default()).await;
+        listed.map(|list| list.items).unwrap_or_default()
+    }
+
+    /// Returns the handle of the sources.
+    pub(crate) fn source_api(&self) -> Api<Source> {
+        Api::all_with(self.client.clone(), &kind::SOURCE.resource())
     }
 
     async fn list_in(&self, namespace: &str) -> Result<Vec<Rollout>, kube::Error> {

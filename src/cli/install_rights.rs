@@ -90,6 +90,7 @@ const ENGINE: &[Right] = &[
 const GITOPS: &[Right] = &[
     right(GITOPS_GROUP, &["rollouts"], &["list", "watch", "create", "patch"]),
     right(GITOPS_GROUP, &["rollouts/status"], &["update"]),
+    right(GITOPS_GROUP, &["sources"], &["list", "create", "patch"]),
     right(
         PLACEMENT_GROUP,
         &[

@@ -5,6 +5,7 @@
 
 mod approve;
 pub mod args;
+mod awaited;
 mod completion;
 mod demo;
 mod detail;

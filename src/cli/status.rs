@@ -15,16 +15,20 @@ use super::{
 };
 use crate::{
     api::{
-        Rollout,
+        Rollout, Source,
         condition::find,
         rollout::{
             APPROVAL_APPLIED, APPROVAL_REFUSED, ApprovalRecord, READY, RolloutStatus,
             SOURCE_VERIFIED, STALLED,
         },
+        source::{SourceSpec, SourceStatus},
     },
     clock::{Clock, SystemClock},
     model::human_age,
-    sync::{UNREAD_SINCE, is_made_up_for},
+    sync::{
+        UNREAD_SINCE, is_made_up_for,
+        owner::{hand_over, named},
+    },
 };
 
 pub(super) async fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
@@ -49,7 +53,9 @@ pub(super) async fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
     let now = SystemClock.now();
     if let (true, None, [rollout]) = (single, args.output, &rollouts[..]) {
         let run = hub.run_of(rollout).await?;
-        return output::write(detail::page(rollout, run.as_ref(), now, screen::width()).as_bytes());
+        let sources = hub.sources().await;
+        let page = detail::page(rollout, run.as_ref(), &sources, now, screen::width());
+        return output::write(page.as_bytes());
     }
     let exit = output::write(render(&rollouts, single, args.output, now)?.as_bytes())?;
     if matches!(args.output, None | Some(Format::Wide)) {
@@ -60,6 +66,12 @@ pub(super) async fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
             rollouts.iter().flat_map(|r| refused(r).map(move |record| (r, record)))
         {
             anstream::eprintln!("{}: refused: {}", full_name(rollout), words(record));
+        }
+        let sources = hub.sources().await;
+        for (rollout, where_else) in
+            rollouts.iter().flat_map(|r| left_alone(r, &sources).map(move |said| (r, said)))
+        {
+            anstream::eprintln!("{}: also in {where_else}", full_name(rollout));
         }
     }
     Ok(exit)
@@ -100,6 +112,34 @@ pub(super) fn unread(rollout: &Rollout) -> Option<&str> {
     let status = rollout.status.as_ref()?;
     let source = find(&status.conditions, SOURCE_VERIFIED)?;
     source.message.contains(UNREAD_SINCE).then_some(source.message.as_str())
+}
+
+/// Names the sources that have a Rollout, too, and leave it alone because it belongs to another one.
+pub(super) fn left_alone(rollout: &Rollout, sources: &[Source]) -> impl Iterator<Item = String> {
+    let recorded = rollout.status.as_ref().and_then(|status| status.source.as_ref());
+    let own = recorded.map(SourceSpec::from);
+    let name = full_name(rollout);
+    let refused = move |source: &&Source| {
+        let refused = source.status.iter().flat_map(|status| &status.refused);
+        own.as_ref() != Some(&source.spec) && refused.into_iter().any(|held| held.rollout == name)
+    };
+    sources.iter().filter(refused).map(|source| {
+        let named = named(&source.spec);
+        let metadata = &rollout.metadata;
+        let [name, namespace] =
+            [&metadata.name, &metadata.namespace].map(|part| part.as_deref().unwrap_or_default());
+        let command = hand_over(name, namespace, &named);
+        format!("{named}, whose daemon leaves it alone; to hand it over to that one: {command}")
+    })
+}
+
+/// Returns what the hub tells of the source that a Rollout comes from.
+pub(super) fn source_of<'s>(
+    rollout: &Rollout,
+    sources: impl IntoIterator<Item = &'s Source>,
+) -> Option<&'s SourceStatus> {
+    let spec = SourceSpec::from(rollout.status.as_ref()?.source.as_ref()?);
+    sources.into_iter().find(|source| source.spec == spec)?.status.as_ref()
 }
 
 /// Says why an approval does not count.
@@ -226,5 +266,40 @@ mod tests {
             };
             assert_eq!(brief(&status), want);
         }
+    }
+
+    #[test]
+    fn whoever_has_a_rollout_too_is_named_as_long_as_it_is_refused() {
+        let source = |folder: &str, refused: &str| -> Source {
+            serde_json::from_value(json!({
+                "apiVersion": "gitops.tidegate.dev/v1alpha1", "kind": "Source",
+                "metadata": {"name": folder},
+                "spec": {"repository": "https://git.example/r.git", "ref": "main", "folder": folder},
+                "status": {"refused": [{"rollout": refused, "owner": "https://git.example/r.git main a"}]},
+            }))
+            .unwrap()
+        };
+        let rollout: Rollout = serde_json::from_value(json!({
+            "apiVersion": "gitops.tidegate.dev/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "web", "namespace": "team"},
+            "spec": {},
+            "status": {"source": {"repository": "https://git.example/r.git", "ref": "main", "folder": "a",
+                "path": "rollout.yaml", "commit": "c"}},
+        }))
+        .unwrap();
+        let sources = [
+            source("b", "team/web"),
+            source("c", "team/other"),
+            // Taken over meanwhile.
+            source("a", "team/web"),
+        ];
+        let named: Vec<String> = left_alone(&rollout, &sources).collect();
+        assert_eq!(
+            named,
+            [
+                "https://git.example/r.git main b, whose daemon leaves it alone; to hand it over to that one: \
+            kubectl annotate --overwrite rollout web -n team 'gitops.tidegate.dev/take-over=https://git.example/r.git main b'"
+            ]
+        );
     }
 }

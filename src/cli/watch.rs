@@ -19,13 +19,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     args::WatchArgs,
+    awaited::Awaited,
     exit::Exit,
     failure::hinted,
     find::full_name,
     hub::{self, Hub},
     output::say,
     screen::Screen,
-    status::{place, refused, words},
+    status::{refused, words},
 };
 use crate::{
     api::{
@@ -34,7 +35,6 @@ use crate::{
         rollout::{READY, RolloutStatus, STALLED},
     },
     clock::{Clock, SystemClock},
-    model::commit::short,
     rollout::{self, Cause, Progress, Run},
 };
 
@@ -53,6 +53,11 @@ pub(super) async fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
     let watched = |api: Api<api::Run>| {
         watcher(api, watcher::Config::default()).backoff(Often).applied_objects().boxed()
     };
+    // A commit that changes nothing of a Rollout is told of by its source only.
+    let mut sources = watcher(hub.source_api(), watcher::Config::default())
+        .backoff(Often)
+        .applied_objects()
+        .boxed();
     // A Rollout uses the runs of one scope; which one, its run tells by being found there.
     let mut runs = futures::stream::select(watched(cluster), watched(namespaced));
     let mut view = View::new(first, args);
@@ -88,6 +93,11 @@ pub(super) async fn run(args: &WatchArgs) -> anyhow::Result<Exit> {
                 }
                 view.run = Some(run);
             }
+            // Who may not read sources learns less, and waits longer.
+            Some(told) = sources.next(), if !view.awaited.is_taken_up() => match told {
+                Ok(source) => view.awaited.hear_of(source),
+                Err(_) => continue,
+            },
             _ = tick.tick(), if view.screen.is_live() => {}
             () = &mut late, if !late.is_elapsed() => {
                 view.say_late();
@@ -185,8 +195,7 @@ struct View<'a> {
     /// The headline, and the refused approvals, that were said: nothing is said twice.
     said: String,
     refusals: Vec<String>,
-    /// Whether the daemon has taken up the commit that was asked for.
-    taken_up: bool,
+    awaited: Awaited<'a>,
     /// Whether the hub answers.
     hears: bool,
     /// The run that was seen on its way.
@@ -195,7 +204,6 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(rollout: Rollout, args: &'a WatchArgs) -> Self {
-        let taken_up = args.commit.is_none();
         let screen = Screen::new();
         Self {
             args,
@@ -204,7 +212,7 @@ impl<'a> View<'a> {
             screen,
             said: String::new(),
             refusals: Vec::new(),
-            taken_up,
+            awaited: Awaited::new(args.commit.as_deref()),
             hears: true,
             followed: None,
         }
@@ -229,27 +237,17 @@ impl<'a> View<'a> {
     fn message(&self) -> String {
         let status = self.rollout.status.as_ref();
         let message = status.and_then(|status| status.message.clone()).unwrap_or_default();
-        match &self.args.commit {
-            Some(commit) if !self.taken_up => {
-                format!("the daemon has not taken up commit {commit}; {message}")
-            }
-            _ => message,
+        match self.awaited.waited_for() {
+            Some(commit) => format!("the daemon has not taken up commit {commit}; {message}"),
+            None => message,
         }
     }
 
-    /// Says why the commit that was asked for may not come: a Rollout that a commit does not concern is not told of it.
     fn say_late(&mut self) {
-        let Some(commit) = self.args.commit.as_ref().filter(|_| !self.taken_up) else { return };
-        let source = self.rollout.status.as_ref().and_then(|status| status.source.as_ref());
-        let read = source.map(|source| format!(" of {}", short(&source.commit)));
-        self.screen.leave();
-        say(&format!(
-            "still waiting for commit {}: what is known is as{}; is it pushed to {}? A commit that changes nothing of {} is never taken up.",
-            short(commit),
-            read.unwrap_or_else(|| " of no commit".to_owned()),
-            place(&self.rollout),
-            full_name(&self.rollout),
-        ));
+        if let Some(why) = self.awaited.why_late(&self.rollout) {
+            self.screen.leave();
+            say(&why);
+        }
     }
 
     /// A hub that does not answer may be starting again: says so once, and goes on. One that refuses us will not change
@@ -273,15 +271,6 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    /// Notes whether the commit that was asked for is the newest one read, rolled out, or was.
-    fn take_up(&mut self, status: &RolloutStatus) {
-        let Some(wanted) = self.args.commit.as_deref() else { return };
-        let source = status.source.as_ref().map(|source| source.commit.as_str());
-        let released = status.history.iter().map(|release| release.commit.as_str());
-        let mut known = source.into_iter().chain(status.commit.as_deref()).chain(released);
-        self.taken_up |= known.any(|commit| commit.starts_with(wanted));
-    }
-
     /// Shows what is new, and returns how it ended, if it has.
     fn show(&mut self) -> anyhow::Result<Option<Exit>> {
         match self.draw() {
@@ -294,7 +283,10 @@ impl<'a> View<'a> {
 
     fn draw(&mut self) -> io::Result<Option<Exit>> {
         let Some(status) = self.rollout.status.clone() else { return Ok(None) };
-        self.take_up(&status);
+        if let Some(line) = self.awaited.look(&self.rollout, &status) {
+            self.screen.leave();
+            say(&line);
+        }
         let now = SystemClock.now();
         let run = self.run.as_ref().filter(|run| hub::is_run_of(run, &self.rollout));
         let progress = run.map(|run| rollout::progress(&Run::from(run), now));
@@ -350,7 +342,8 @@ impl<'a> View<'a> {
 
     fn ending(&self, status: &RolloutStatus, progress: Option<&Progress>) -> Option<Exit> {
         let fresh = status.observed_generation == self.rollout.metadata.generation;
-        if !fresh || !self.taken_up {
+        let is_told = self.awaited.is_taken_up() || self.awaited.is_held(&self.rollout, status);
+        if !fresh || !is_told {
             return None;
         }
         if truth(&status.conditions, READY) == Some(Truth::True) {

@@ -11,10 +11,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     checkout::Checkout,
     history::{self, Range},
+    report::{Read, Report},
     source::Source,
 };
 use crate::{
-    api::rollout::{ApprovalRecord, SourceStatus},
+    api::{
+        self,
+        rollout::{ApprovalRecord, SourceStatus},
+    },
     git::{GitError, Poll, Relation, Remote, watch::Watch},
     manifest::Limits,
     model::{CommitId, Hint as _, ObjectName},
@@ -27,6 +31,16 @@ pub(super) struct Followed {
     pub(super) source: Source,
     state: Mutex<State>,
     pub(super) limits: Limits,
+    pub(super) report: Report,
+}
+
+/// What a look at the branch found.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// The Rollouts that have to be looked at; nothing for all.
+    pub(super) concerned: Option<BTreeSet<ObjectName>>,
+    /// The new tip, if there is one.
+    pub(super) read: Option<Read>,
 }
 
 #[derive(Default)]
@@ -45,8 +59,12 @@ const RANGES_KEPT: usize = 64;
 const EARLIER_KEPT: usize = 4;
 
 impl Followed {
-    pub(super) fn new(source: Source, limits: Limits) -> Arc<Self> {
-        Arc::new(Self { source, state: Mutex::default(), limits })
+    /// Returns a source of which nothing is read yet. `found` is what the hub tells of sources.
+    pub(super) fn new(source: Source, limits: Limits, found: &[api::Source]) -> Arc<Self> {
+        let spec = source.spec();
+        let found = found.iter().find(|found| found.spec == spec);
+        let report = Report::new(spec, found.and_then(|found| found.status.clone()));
+        Arc::new(Self { source, state: Mutex::default(), limits, report })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -77,11 +95,11 @@ impl Followed {
         survey
     }
 
-    /// Follows the branch until `stop`. `changed` is called with the Rollouts that have to be looked at, `None` for all.
+    /// Follows the branch until `stop`. `changed` is called with what there is to be looked at.
     pub(super) async fn keep(
         self: Arc<Self>,
         stop: CancellationToken,
-        changed: impl Fn(Option<BTreeSet<ObjectName>>) + Send + 'static,
+        changed: impl Fn(Turn) + Send + 'static,
     ) {
         let mut watch = None;
         let mut failures = 0_u32;
@@ -93,9 +111,9 @@ impl Followed {
             }
             match self.clone().look().await {
                 Ok(None) => failures = 0,
-                Ok(Some(names)) => {
+                Ok(Some(turn)) => {
                     failures = 0;
-                    changed(names);
+                    changed(turn);
                 }
                 Err(trouble) => {
                     failures = failures.saturating_add(1);
@@ -108,7 +126,7 @@ impl Followed {
                     if fresh {
                         let repository = self.source.display();
                         tracing::warn!(%repository, %trouble, "the repository cannot be read");
-                        changed(None);
+                        changed(Turn::default());
                     }
                 }
             }
@@ -126,8 +144,8 @@ impl Followed {
         }
     }
 
-    /// Polls once. Returns the Rollouts that a new tip concerns: `None` inside for all.
-    async fn look(self: Arc<Self>) -> Result<Option<Option<BTreeSet<ObjectName>>>, String> {
+    /// Polls once. Returns what there is to be looked at, if anything.
+    async fn look(self: Arc<Self>) -> Result<Option<Turn>, String> {
         let work = tokio::task::spawn_blocking(move || self.look_now());
         match tokio::time::timeout(READ_DEADLINE, work).await {
             Ok(Ok(result)) => result.map_err(|error| words(&error)),
@@ -136,7 +154,7 @@ impl Followed {
         }
     }
 
-    fn look_now(&self) -> Result<Option<Option<BTreeSet<ObjectName>>>, GitError> {
+    fn look_now(&self) -> Result<Option<Turn>, GitError> {
         let (before, troubled) = {
             let state = self.state();
             (state.checkout.clone(), state.trouble.is_some())
@@ -144,7 +162,7 @@ impl Followed {
         let tip = match self.source.repository.poll(before.as_ref().map(|c| &c.tip))? {
             Poll::Unchanged if troubled => {
                 self.state().trouble = None;
-                return Ok(Some(None));
+                return Ok(Some(Turn::default()));
             }
             Poll::Unchanged => return Ok(None),
             Poll::Tip(tip) => tip,
@@ -156,15 +174,29 @@ impl Followed {
             tracing::debug!(%note, "noted");
         }
         tracing::info!(rollouts = checkout.survey.rollouts.len(), "a new tip was read");
-        let concerned = before.as_deref().and_then(|before| self.concerned(before, &checkout));
+        let last = self.report.tip();
+        // What cannot be compared may have been rewritten.
+        let relation = last.as_ref().map_or(Relation::Diverged, |last| {
+            let relation = self.source.repository.relation(last, &checkout.tip);
+            relation.unwrap_or(Relation::Diverged)
+        });
+        // A tip that was read too late for anybody to hear of it: then all are looked at for both.
+        let before = before.filter(|before| last.as_ref() == Some(&before.tip));
+        let concerned = before.and_then(|before| self.concerned(&before, &checkout, &relation));
+        let read = (relation != Relation::Same).then(|| Read::of(&checkout.tip, relation));
         let mut state = self.state();
         state.checkout = Some(Arc::new(checkout));
         state.trouble = None;
-        Ok(Some(concerned))
+        Ok(Some(Turn { concerned, read }))
     }
 
     /// Returns the Rollouts that a new tip concerns; nothing when it may concern all.
-    fn concerned(&self, before: &Checkout, after: &Checkout) -> Option<BTreeSet<ObjectName>> {
+    fn concerned(
+        &self,
+        before: &Checkout,
+        after: &Checkout,
+        relation: &Relation,
+    ) -> Option<BTreeSet<ObjectName>> {
         let changed = self
             .source
             .repository
@@ -175,8 +207,8 @@ impl Followed {
             checkout.repository.approvals().map(|m| m.object.clone()).collect::<Vec<_>>()
         };
         // Rewritten history concerns all, whatever the files say; so does what was said on the way and is in no file now.
-        let quiet = match self.source.repository.relation(&before.tip, &after.tip) {
-            Ok(Relation::Ahead(commits)) => !history::any_word(&self.source, &commits),
+        let quiet = match relation {
+            Relation::Ahead(commits) => !history::any_word(&self.source, commits),
             _ => false,
         };
         if any_policy || !quiet || approvals(before) != approvals(after) {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     checkout::Checkout,
-    follow::{Accepted, Followed},
+    follow::{Accepted, Followed, Turn},
     reconcile::Daemon,
 };
 use crate::{
@@ -23,7 +23,11 @@ use crate::{
 
 impl Daemon {
     /// Returns the source that a Rollout comes from.
-    fn source(&self, name: &ObjectName, rollout: Option<&Rollout>) -> Option<&Arc<Followed>> {
+    pub(super) fn source(
+        &self,
+        name: &ObjectName,
+        rollout: Option<&Rollout>,
+    ) -> Option<&Arc<Followed>> {
         let has = |source: &&Arc<Followed>| {
             source.checkout().is_some_and(|c| c.survey.places.contains_key(name))
         };
@@ -51,12 +55,7 @@ impl Daemon {
         if rollout.as_ref().is_some_and(|rollout| self.git_name(rollout) != *name) {
             return None;
         }
-        let source = self.source(name, rollout.as_deref())?;
-        if let Some(held) = &rollout
-            && !self.owns(name, source, held).await
-        {
-            return None;
-        }
+        let source = self.own_source(name, rollout.as_deref()).await?;
         let checkout = source.checkout();
         let git = self.git(name, source, checkout.as_deref(), rollout.as_deref(), now).await;
         if rollout.is_none() && !matches!(&git, Git::Tip(tip) if tip.path.is_some()) {
@@ -111,6 +110,30 @@ impl Daemon {
             requests,
             members: members.collect(),
             patience: self.options.patience,
+        })
+    }
+
+    /// Notes on the hub what a look at a source found, and returns the Rollouts that have to be looked at.
+    pub(super) fn turned(&self, source: &Followed, turn: Turn) -> BTreeSet<ObjectName> {
+        let key = |name: &ObjectName| self.hub_key(name).to_string();
+        if let Some(read) = &turn.read {
+            let rollouts = turn.concerned.as_ref().map(|names| names.iter().map(key).collect());
+            let accepted = || {
+                let rollouts = self.world.rollouts.all();
+                let accepted = rollouts.iter().filter_map(|rollout| {
+                    let recorded = rollout.status.as_ref()?.source.as_ref()?;
+                    let key = Key::of(&rollout.metadata).to_string();
+                    is_of(recorded, source).then(|| (key, recorded.commit.clone()))
+                });
+                accepted.collect()
+            };
+            source.report.read(read, rollouts, accepted, self.options.clock.now());
+        }
+        turn.concerned.unwrap_or_else(|| {
+            let names = self.names();
+            let keys: BTreeSet<String> = names.iter().map(key).collect();
+            source.report.keep_refused(|rollout| keys.contains(rollout));
+            names
         })
     }
 

@@ -16,6 +16,7 @@ mod history;
 mod marks;
 mod owner;
 mod reconcile;
+mod report;
 mod source;
 mod start;
 mod world;

@@ -14,7 +14,7 @@ use crate::{
     git,
     model::ObjectName,
     render::{Fault, Wanted},
-    sync::owner::{Other, TAKE_OVER, named, refused},
+    sync::owner::{Other, TAKE_OVER, hand_over, named, refused},
 };
 
 impl Daemon {
@@ -59,7 +59,7 @@ impl Daemon {
         let left = self.sources.iter().filter(|source| is_of(recorded, source)).any(|source| {
             source.checkout().is_some_and(|checkout| !may_have(name, recorded, &checkout))
         });
-        (!left).then(|| Other::Elsewhere(named(recorded)))
+        (!left).then(|| Other::Elsewhere(named(&recorded.into())))
     }
 
     /// Returns whether a status may tell of this source by another spelling: a path of this machine has as many as there are
@@ -72,20 +72,39 @@ impl Daemon {
             && !self.sources.iter().any(|followed| is_of(recorded, followed))
     }
 
-    /// Returns whether a Rollout that the hub has is this source's, and says once in the log what to do if it is not.
-    pub(super) async fn owns(
+    /// Returns the source of a Rollout, if it may work on it: one that the hub has may belong to another. That is told.
+    pub(super) async fn own_source(
+        &self,
+        name: &ObjectName,
+        rollout: Option<&Rollout>,
+    ) -> Option<&Arc<Followed>> {
+        let source = self.source(name, rollout);
+        let owner = match (source, rollout) {
+            (Some(source), Some(rollout)) => self.other_owner(name, source, rollout).await,
+            _ => None,
+        };
+        let key = self.hub_key(name).to_string();
+        for followed in &self.sources {
+            let is_refused = source.is_some_and(|source| Arc::ptr_eq(source, followed));
+            followed.report.refuse(&key, owner.as_deref().filter(|_| is_refused));
+        }
+        source.filter(|_| owner.is_none())
+    }
+
+    /// Returns whose a Rollout that the hub has is, if it is not this source's, and says once in the log what to do then.
+    async fn other_owner(
         &self,
         name: &ObjectName,
         source: &Arc<Followed>,
         rollout: &Rollout,
-    ) -> bool {
+    ) -> Option<String> {
         let recorded = rollout.status.as_ref().and_then(|status| status.source.as_ref());
         let given = rollout
             .metadata
             .annotations
             .as_ref()
             .and_then(|annotations| annotations.get(TAKE_OVER));
-        let own = named(&source.as_recorded());
+        let own = named(&source.source.spec());
         let is_ours = match (given, recorded) {
             (Some(given), _) => *given == own,
             (None, None) => true,
@@ -96,31 +115,28 @@ impl Daemon {
                     || (is_of_branch(recorded, source) && source.has_lost(&recorded.path).await)
             }
         };
-        if self.refuse(name, !is_ours) {
+        let is_news = self.refuse(name, !is_ours);
+        if is_ours {
+            return None;
+        }
+        let owner = given
+            .cloned()
+            .or_else(|| recorded.map(|recorded| named(&recorded.into())))
+            .unwrap_or_default();
+        if is_news {
             let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
-            let owner = given.cloned().or_else(|| recorded.map(named)).unwrap_or_default();
             tracing::warn!(
                 rollout = %name,
                 %owner,
-                "the Rollout is left alone, for it belongs to another source; to hand it over to this one: kubectl annotate --overwrite rollout {} -n {namespace} '{TAKE_OVER}={own}'",
-                name.name
+                "the Rollout is left alone, for it belongs to another source; to hand it over to this one: {}",
+                hand_over(&name.name, namespace, &own)
             );
         }
-        is_ours
+        Some(owner)
     }
 }
 
 impl Followed {
-    /// Returns the source as a status names it.
-    fn as_recorded(&self) -> SourceStatus {
-        SourceStatus {
-            repository: self.source.display(),
-            reference: self.source.repository.branch().to_owned(),
-            folder: Some(self.source.folder.clone()).filter(|folder| !folder.is_empty()),
-            ..SourceStatus::default()
-        }
-    }
-
     /// Returns whether a file of the repository is gone at the tip: then whoever follows another folder of it has lost what
     /// stood there. What cannot be read is not gone.
     async fn has_lost(self: &Arc<Self>, path: &str) -> bool {

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 
 use super::DaemonError;
 use crate::{
+    api::source::SourceSpec,
     clock::{self, Clock},
     config,
     git::{Remote, Repository},
@@ -91,6 +92,15 @@ impl Source {
     /// Returns whether the repository is a folder of this machine.
     pub(super) fn is_local(&self) -> bool {
         matches!(self.repository.remote(), Remote::Local(_))
+    }
+
+    /// Returns the source as the hub names it.
+    pub(super) fn spec(&self) -> SourceSpec {
+        SourceSpec {
+            repository: self.display(),
+            reference: self.repository.branch().to_owned(),
+            folder: Some(self.folder.clone()).filter(|folder| !folder.is_empty()),
+        }
     }
 
     /// Returns the path of a file of the followed folder from the top of the repository.

@@ -17,7 +17,7 @@ use crate::{
     api::kind,
     engine::Queue,
     hub::{Hub, HubError},
-    model::ObjectName,
+    model::{ObjectName, Scope},
 };
 
 /// Follows the sources and looks after their Rollouts until `stop`.
@@ -46,6 +46,10 @@ pub async fn run(
             Err(error) => return Err(error.into()),
         }
     }
+    let found = hub.list(kind::SOURCE, &Scope::Cluster, None).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the hub does not tell how far repositories were read");
+        Vec::new()
+    });
     let width = options.width;
     let world = World::new(&hub);
     let queue: Arc<Queue<ObjectName>> = Queue::new("rollouts");
@@ -54,7 +58,7 @@ pub async fn run(
     drift::listen(&world, &marks, &queue);
     let limits = options.limits;
     let sources: Vec<Arc<Followed>> =
-        sources.into_iter().map(|source| Followed::new(source, limits)).collect();
+        sources.into_iter().map(|source| Followed::new(source, limits, &found)).collect();
     let mut tasks = JoinSet::new();
     world.keep(&stop, &mut tasks);
     tokio::select! {
@@ -64,9 +68,11 @@ pub async fn run(
     tasks.spawn(drift::keep(hub.clone(), marks.clone(), queue.clone(), stop.clone()));
     let daemon = Arc::new(Daemon::new(hub, world, marks, sources.clone(), options));
     for source in sources {
-        let (held, queue) = (daemon.clone(), queue.clone());
-        tasks.spawn(source.keep(stop.clone(), move |names| {
-            let names = names.unwrap_or_else(|| held.names());
+        let (held, followed, halt) = (daemon.clone(), source.clone(), stop.clone());
+        tasks.spawn(async move { followed.report.keep(&held.hub, &halt).await });
+        let (held, followed, queue) = (daemon.clone(), source.clone(), queue.clone());
+        tasks.spawn(source.keep(stop.clone(), move |turn| {
+            let names = held.turned(&followed, turn);
             for name in names.into_iter().chain(held.world.contenders()) {
                 queue.add(name);
             }

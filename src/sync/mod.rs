@@ -17,6 +17,7 @@ mod lineage;
 pub mod news;
 pub mod owner;
 pub mod pass;
+pub mod reading;
 pub mod release;
 pub mod seen;
 pub mod standing;

@@ -4,10 +4,7 @@
 //! gets it: two Rollouts that drive one placement are a mistake of which no half should run.
 
 use crate::{
-    api::{
-        Rollout, kind,
-        rollout::{RolloutStatus, SourceStatus},
-    },
+    api::{Rollout, kind, rollout::RolloutStatus, source::SourceSpec},
     model::{ObjectKey, ObjectName, Scope},
     render::{Contest, Fault, Wanted},
     sync::pass::entry,
@@ -17,9 +14,14 @@ use crate::{
 pub const TAKE_OVER: &str = "gitops.tidegate.dev/take-over";
 
 /// Returns a source as people name it.
-pub fn named(source: &SourceStatus) -> String {
+pub fn named(source: &SourceSpec) -> String {
     let folder = source.folder.as_deref().unwrap_or(".");
     format!("{} {} {folder}", source.repository, source.reference)
+}
+
+/// Returns the command that hands a Rollout over to a source.
+pub fn hand_over(name: &str, namespace: &str, source: &str) -> String {
+    format!("kubectl annotate --overwrite rollout {name} -n {namespace} '{TAKE_OVER}={source}'")
 }
 
 /// What Git says of another Rollout that is on the hub.

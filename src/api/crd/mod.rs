@@ -15,6 +15,7 @@ mod run;
 mod schema;
 mod shared;
 mod snapshot;
+mod source;
 mod strategy;
 mod work;
 
@@ -53,5 +54,6 @@ fn definitions() -> Vec<Definition> {
         member::member(),
         member::internal(),
         rollout::rollout(),
+        source::source(),
     ]
 }

@@ -29,7 +29,7 @@ fn reference() -> String {
     let mut text = format!(
         "# Kinds\n\n<!-- Made from src/api/crd by a test; {ADVICE}. -->\n\nEvery kind that Tidegate installs on a hub that has none of \
          Fleet's own definitions: `tidegate local` does it by itself, and [deploy/crds](../../deploy/crds) has them as files. \
-         Rollout is our own; of all others, fields, rules and messages are Fleet's, and [fleet.md](fleet.md) says which Fleet's.\n\n\
+         Rollout and Source are our own; of all others, fields, rules and messages are Fleet's, and [fleet.md](fleet.md) says which Fleet's.\n\n\
          `kubectl explain KIND.spec` tells the same on a hub. Conditions and label selectors are Kubernetes' own and not spelt out.\n"
     );
     for family in families.values() {

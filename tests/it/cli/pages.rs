@@ -10,7 +10,7 @@ use super::shell::{play_without, project};
 use crate::support::transcript::commands;
 
 /// A page, and what has happened before its first command.
-const PAGES: [(&str, &[&str]); 7] = [
+const PAGES: [(&str, &[&str]); 8] = [
     ("README.md", &[]),
     ("docs/tutorial/first-rollout.md", &[]),
     ("docs/how-to/approve-from-a-pull-request.md", &["tests/transcripts/settings/server.txt"]),
@@ -27,6 +27,10 @@ const PAGES: [(&str, &[&str]); 7] = [
         &["tests/transcripts/settings/server.txt", "tests/transcripts/settings/two-releases.txt"],
     ),
     ("docs/how-to/plain-kubernetes.md", &["tests/transcripts/settings/no-engine.txt"]),
+    (
+        "docs/how-to/wait-in-a-pipeline.md",
+        &["tests/transcripts/settings/server.txt", "tests/transcripts/settings/two-releases.txt"],
+    ),
 ];
 
 /// Pages with `sh` blocks, whose commands this suite does not type: which, and why.
@@ -82,6 +86,11 @@ fn limit_the_damage_of_a_bad_commit() {
 #[test]
 fn use_a_plain_kubernetes_hub() {
     type_page(6);
+}
+
+#[test]
+fn wait_in_a_pipeline() {
+    type_page(7);
 }
 
 fn pages() -> Vec<(String, PathBuf)> {

@@ -10,4 +10,5 @@ mod killed;
 mod namespaced;
 mod owner;
 mod release;
+mod source;
 mod stage;

@@ -34,17 +34,17 @@ fn the_file_in_deploy_is_fresh() {
 fn rights_follow_from_what_the_program_is_told_to_do() {
     let repository = "https://git.example.com/fleet.git";
     for (arguments, roles, definitions) in [
-        (&[][..], &["tidegate-engine"][..], 20),
+        (&[][..], &["tidegate-engine"][..], 21),
         (
             &["--repository", repository],
             &["tidegate-engine", "tidegate-gitops", "tidegate-content"],
-            20,
+            21,
         ),
         // Fleet's own definitions are Fleet's.
         (
             &["--engine", "fleet", "--repository", repository],
             &["tidegate-gitops", "tidegate-content"],
-            1,
+            2,
         ),
     ] {
         let manifests = documents(&printed(arguments));
