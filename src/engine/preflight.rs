@@ -227,7 +227,9 @@ pub async fn check_hub(hub: &Hub) -> Result<(), Unfit> {
     let resource = hub.locate(&gvk).await?;
     let installed = hub.list_objects(&resource, None, None).await?;
     let mut missing = Vec::new();
-    for ours in api::crd::all() {
+    // Sources are the daemon's: a hub of an older release is no reason to stand still.
+    let is_needed = |definition: &Value| definition["spec"]["names"]["kind"] != kind::SOURCE.name;
+    for ours in api::crd::all().into_iter().filter(is_needed) {
         let kind = ours.pointer("/spec/names/kind").and_then(Value::as_str).unwrap_or_default();
         match installed.iter().find(|held| name(held) == name(&ours)) {
             None => missing.push(kind.to_owned()),
