@@ -306,12 +306,18 @@ impl<'a> View<'a> {
             true => headline.split(": stage ").next().unwrap_or(&headline),
             false => &headline,
         };
+        let shown = progress.as_ref().filter(|_| is_shown);
+        // In lines, that all is done comes after what was done, also where the Rollout's word overtakes the run's.
+        let is_late = ready && !self.said.is_empty() && !self.screen.is_live();
+        if let Some(progress) = shown.filter(|_| is_late) {
+            self.screen.show(None, progress, now)?;
+        }
         if self.screen.is_live() && is_shown {
             self.say_refusals();
         } else {
             self.say(headline)?;
         }
-        if let Some(progress) = progress.as_ref().filter(|_| is_shown) {
+        if let Some(progress) = shown {
             self.screen.show(Some(headline), progress, now)?;
         }
         Ok(self.ending(&status, progress.as_ref()))
