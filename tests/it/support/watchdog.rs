@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::process::PATIENCE;
 
 /// Kills, when its standard input ends, every process that a line there names by number and time of birth. The input
@@ -208,8 +210,17 @@ pub fn is_killed() -> bool {
 /// Says what this test holds, and waits to be killed.
 pub fn hold(addresses: &[&str], folder: &Path) {
     let addresses = addresses.iter().map(|address| address.trim_start_matches("https://"));
-    println!("\nholding {} {}", folder.display(), addresses.collect::<Vec<_>>().join(" "));
-    thread::sleep(PATIENCE * 10);
+    let said = format!("holding {} {}", folder.display(), addresses.collect::<Vec<_>>().join(" "));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let interrupted = async {
+        // Who is started in the background of a script ignores a Ctrl-C, and so does all that it starts.
+        let mut interrupts = signal(SignalKind::interrupt()).unwrap();
+        println!("\n{said}");
+        tokio::time::timeout(PATIENCE * 10, interrupts.recv()).await
+    };
+    assert!(runtime.block_on(interrupted).is_ok(), "nobody kills it");
+    // As one that is killed: nothing is dropped.
+    std::process::exit(130);
 }
 
 /// Says that this test cannot hold anything.
