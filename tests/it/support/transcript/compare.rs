@@ -41,6 +41,9 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).unwrap()
 }
 
+/// A unit, and the next smaller one: `88d1541d` is the beginning of a commit's id.
+const AGE: &str = r"\d{1,4}d(?:\d{1,2}h)?|\d{1,4}h(?:\d{1,2}m)?|\d{1,4}m(?:\d{1,2}s)?|\d{1,4}s";
+
 static EXAMPLES: LazyLock<[(Regex, &str); 6]> = LazyLock::new(|| {
     [
         (regex(r"(/[\w.-]+)+\.git\b"), "(repository)"),
@@ -48,7 +51,7 @@ static EXAMPLES: LazyLock<[(Regex, &str); 6]> = LazyLock::new(|| {
         (regex(r"\bSHA256:[A-Za-z0-9+/]{43}"), "(key)"),
         (regex(r"\bsha256:[0-9a-f]{12,64}"), "(digest)"),
         (regex(r"\b127\.0\.0\.1:\d+"), "(port)"),
-        (regex(r"(^|[\s(])(?:\d{1,4}[smhd]){1,2}([\s),;]|$)"), "$1(age)$2"),
+        (regex(&format!(r"(^|[\s(])(?:{AGE})([\s),;]|$)")), "$1(age)$2"),
     ]
 });
 static ID: LazyLock<Regex> = LazyLock::new(|| regex(r"\b[0-9a-f]{7,40}\b"));
@@ -146,6 +149,8 @@ fn examples_on_pages_stand_for_their_kind_and_one_id_means_one_thing() {
         ("a https://127.0.0.1:1 b", "a https://127.0.0.1:40123 b", true),
         ("index 0", "index 1", false),
         ("base   b9355b28   0   4s", "base   6722356d   0   58s", true),
+        ("commit 391ec9ae changes", "commit 88d1541d changes", true),
+        ("web   3f2a91c0   12s", "web   88d1541d   2d3h", true),
     ] {
         let expected: Vec<String> = expected.lines().map(str::to_owned).collect();
         let actual: Vec<&str> = actual.lines().collect();
