@@ -21,7 +21,10 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{https::USER, repository::commit_id};
+use super::{
+    https::USER,
+    repository::{commit_id, tip_of},
+};
 use crate::model::CommitId;
 
 /// So much of an answer is read. Branches whose names begin with the name of ours are in it, too.
@@ -102,11 +105,7 @@ fn read(answer: impl Read, name: &str, known: &CommitId) -> Answer {
         StreamingPeekableIter::new(BufReader::new(answer), &[PacketLineRef::Flush], false);
     lines.fail_on_err_lines(true);
     let Ok(references) = from_v2_refs(&mut lines.as_read()) else { return Answer::Useless };
-    let tip = references.iter().find_map(|reference| {
-        let (full, target, peeled) = reference.unpack();
-        (full == name).then(|| peeled.or(target).map(gix::hash::oid::to_owned)).flatten()
-    });
-    match tip.map(commit_id) {
+    match tip_of(name, &references).map(commit_id) {
         Some(Ok(tip)) if tip == *known => Answer::Same,
         _ => Answer::Other,
     }

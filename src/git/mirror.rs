@@ -23,7 +23,7 @@ use super::{
     error::{Class, GitError, chain},
     https::{Conversation, USER, Way},
     remote::Remote,
-    repository::{Repository, commit_id, object_id, options},
+    repository::{Repository, commit_id, object_id, options, tip_of},
 };
 use crate::model::CommitId;
 
@@ -107,11 +107,7 @@ impl Repository {
             .connection(&remote, url)?
             .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())
             .map_err(|error| network(attempt(), &error))?;
-        let advertised = prepared.ref_map().remote_refs.iter().find_map(|reference| {
-            let (full, target, peeled) = reference.unpack();
-            (full == name).then(|| peeled.or(target).map(gix::hash::oid::to_owned)).flatten()
-        });
-        let Some(tip) = advertised else {
+        let Some(tip) = tip_of(name, &prepared.ref_map().remote_refs) else {
             return Err(self.no_branch(self.remote_branches(repository, url).unwrap_or_default()));
         };
         let tip = commit_id(tip)?;

@@ -173,6 +173,17 @@ fn branches(repository: &gix::Repository) -> Vec<String> {
         .collect()
 }
 
+/// Returns what `name` stands for among the references that a server tells of: of a tag with a message, what it is for.
+pub(super) fn tip_of(
+    name: &str,
+    references: &[gix::protocol::handshake::Ref],
+) -> Option<gix::ObjectId> {
+    references.iter().find_map(|reference| {
+        let (full, target, peeled) = reference.unpack();
+        (full == name).then(|| peeled.or(target).map(gix::hash::oid::to_owned)).flatten()
+    })
+}
+
 pub(super) fn commit_id(id: gix::ObjectId) -> Result<CommitId, GitError> {
     let text = id.to_hex().to_string();
     text.parse().map_err(|error| {

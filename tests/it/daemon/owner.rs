@@ -79,19 +79,15 @@ async fn a_second_daemon_takes_over_what_it_is_given_and_nothing_else() {
     stage.path = "one";
     stage.write_web(TWO_STAGES);
     stage.repository.move_all_to("one");
+    stage.write_web_into("two/", TWO_STAGES, "theirs");
     let api = |text: &str| text.replace("web", "api");
     stage
         .repository
-        .write("two/apps/web/rollout.yaml", ROLLOUT)
-        .write("two/apps/web/placement.yaml", PLACEMENT_FILE)
-        .write("two/apps/web/manifests/namespace.yaml", NAMESPACE)
-        .write("two/apps/web/manifests/settings.yaml", &config_map("theirs"))
         .write("two/apps/other/rollout.yaml", &twin("other"))
         .write("two/apps/api/rollout.yaml", &api(ROLLOUT).replace("slow", "quick"))
         .write("two/apps/api/placement.yaml", &api(PLACEMENT_FILE))
         .write("two/apps/api/manifests/namespace.yaml", &api(NAMESPACE))
         .write("two/apps/api/manifests/settings.yaml", &api(&config_map("one")))
-        .write("two/strategies/slow.yaml", TWO_STAGES)
         .write("two/strategies/quick.yaml", &TWO_STAGES.replace("slow", "quick"));
     let first = stage.repository.commit("first");
     stage.start();

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 use tidegate::{engine::SnapshotMode, hub::Delete, model::CommitId};
 
-use super::stage::{
-    NAMESPACE, PLACEMENT_FILE, ROLLOUT, Stage, TWO_STAGES, config_map, is, key, reason,
-};
+use super::stage::{Stage, TWO_STAGES, is, key, reason};
 use crate::support::{hub::until, wire::Wire};
 
 /// Returns what is told of a folder of the repository; null when nothing is.
@@ -107,13 +105,7 @@ async fn a_daemon_tells_what_it_leaves_to_another_as_long_as_it_does() {
     stage.path = "one";
     stage.write_web(TWO_STAGES);
     stage.repository.move_all_to("one");
-    stage
-        .repository
-        .write("two/apps/web/rollout.yaml", ROLLOUT)
-        .write("two/apps/web/placement.yaml", PLACEMENT_FILE)
-        .write("two/apps/web/manifests/namespace.yaml", NAMESPACE)
-        .write("two/apps/web/manifests/settings.yaml", &config_map("theirs"))
-        .write("two/strategies/slow.yaml", TWO_STAGES);
+    stage.write_web_into("two/", TWO_STAGES, "theirs");
     let first = stage.repository.commit("first");
     stage.start();
     stage.until_done(&first).await;

@@ -134,12 +134,20 @@ impl Stage {
     }
 
     pub fn write_web(&self, strategy: &str) {
-        self.repository
-            .write("apps/web/rollout.yaml", ROLLOUT)
-            .write("apps/web/placement.yaml", PLACEMENT_FILE)
-            .write("apps/web/manifests/namespace.yaml", NAMESPACE)
-            .write("apps/web/manifests/settings.yaml", &config_map("one"))
-            .write("strategies/slow.yaml", strategy);
+        self.write_web_into("", strategy, "one");
+    }
+
+    /// Writes the Rollout and all that it needs below a folder, which ends with `/` or is the whole repository.
+    pub fn write_web_into(&self, folder: &str, strategy: &str, value: &str) {
+        for (path, text) in [
+            ("apps/web/rollout.yaml", ROLLOUT),
+            ("apps/web/placement.yaml", PLACEMENT_FILE),
+            ("apps/web/manifests/namespace.yaml", NAMESPACE),
+            ("apps/web/manifests/settings.yaml", &config_map(value)),
+            ("strategies/slow.yaml", strategy),
+        ] {
+            self.repository.write(&format!("{folder}{path}"), text);
+        }
     }
 
     pub fn start(&mut self) {
